@@ -1,0 +1,12 @@
+"""The mathematics of diffusion, alone: nothing here imports the rest of the package.
+
+    process      alpha, sigma, q(z | x0), q(z_s | z_t, x0)
+    schedules    time t in [0, 1] to log-SNR, and the grid of levels that a sampler walks
+    prediction   what a network's output means: eps, x0, v, flow
+    weighting    the loss weight as a function of log-SNR
+    loss         the training objective
+    denoiser     the one call that every sampler makes
+    cond         the three doors by which a condition enters a network
+    draw         counter-based random numbers
+    steps        the adapter for networks that take the integer steps of a table
+"""

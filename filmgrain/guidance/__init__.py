@@ -1,0 +1,1 @@
+"""Guidance: frozen dataclasses with a Denoiser inside, themselves Denoisers, one a file. They nest."""

@@ -1,0 +1,26 @@
+"""Half and twice the height and width, and sizes that do not divide."""
+
+import torch.nn.functional as nnf
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def down(channels: int) -> nn.Module:
+    return nn.Conv2d(channels, channels, 4, stride=2, padding=1)
+
+
+def up(channels: int) -> nn.Module:
+    return nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
+
+
+def _missing(size: int, multiple: int) -> tuple[int, int]:
+    """How much to add before and after, so that `size` becomes a multiple."""
+    missing = -size % multiple
+    return missing // 2, missing - missing // 2
+
+
+def pad_to(x: Float[Tensor, "n c h w"], multiple: int) -> tuple[Float[Tensor, "n c h2 w2"], tuple[slice, slice]]:
+    """x with its edges repeated until height and width are multiples, and the slices that undo it."""
+    (top, bottom), (left, right) = (_missing(size, multiple) for size in x.shape[-2:])
+    inside = slice(top, top + x.shape[-2]), slice(left, left + x.shape[-1])
+    return (nnf.pad(x, (left, right, top, bottom), mode="replicate") if top + bottom + left + right else x), inside

@@ -1,0 +1,40 @@
+"""Loss weights w(logsnr) on |x0 - x0_hat|^2. What is computed on the network's own output F is w / k (prediction.py).
+
+Stated on x0, a weighting is one function whatever the network predicts.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from .prediction import Prediction
+
+
+class Weighting(Protocol):
+    def __call__(self, logsnr: Tensor, prediction: Prediction) -> Tensor: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simple:
+    """No factor on F at all: w = k (Ho et al. 2020, L_simple, there with eps)."""
+
+    def __call__(self, logsnr: Tensor, prediction: Prediction) -> Tensor:
+        return prediction.k(logsnr)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinSNR:
+    """w = min(SNR, gamma): bounds the weight of nearly clean inputs (Hang et al. 2023, eq. 7 and sec. 3.4)."""
+
+    gamma: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.gamma <= 0:
+            raise ValueError(f"gamma={self.gamma} of the min_snr weighting is not positive; the paper uses 5")
+
+    def __call__(self, logsnr: Tensor, prediction: Prediction) -> Tensor:
+        return logsnr.exp().clamp(max=self.gamma)
+
+
+WEIGHTINGS: dict[str, type] = {"simple": Simple, "min_snr": MinSNR}

@@ -1,0 +1,87 @@
+"""New videos (or images: whatever the model's data are) from noise alone."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..diffusion.cond import Cond
+from ..diffusion.denoiser import Denoiser
+from ..diffusion.draw import Draw
+from ..diffusion.schedules import grid
+from ..guidance.static_threshold import StaticThreshold
+from ..model import DiffusionModel
+from ..rooms import find
+from ..samplers import Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How samples are drawn."""
+
+    sampler: str = "ddim"  # a file of samplers/, or the dotted path of one's own
+    steps: int = 50  # intervals of the grid of noise levels
+    options: dict[str, float] = field(default_factory=dict)  # of the sampler: eta of ddim, gamma of ancestral
+    clip: bool = True  # keep x0 in [-1, 1] before each update, where the codec is bounded
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps} is not a number of sampling steps; use 1 or more")
+        parameters = inspect.signature(find("samplers", self.sampler).sample).parameters.values()
+        known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "noise"]
+        for name in self.options:
+            if name not in known:
+                raise ValueError(f'the sampler {self.sampler} has no option "{name}"; it has {", ".join(known) or "none"}')
+
+
+def walk(
+    model: DiffusionModel, ids: range, shape: tuple[int, ...], config: Config, seed: int, cond: Cond | None = None
+) -> Iterator[Step]:
+    """Every step of the samples numbered `ids`. The noise of a sample depends on (seed, its number, step) alone."""
+    device = next(model.parameters()).device
+    draw = Draw(seed, tuple(ids))
+    z = draw.normal("start", torch.empty(len(ids), *shape, device=device))
+    clip = config.clip and getattr(model.codec, "bounded", False)
+    denoiser: Denoiser = StaticThreshold(model) if clip else model
+    levels = grid(model.schedule, config.steps, device)
+    sample = find("samplers", config.sampler).sample
+    return sample(denoiser, z, levels, cond or Cond(), noise=draw.noise, **config.options)
+
+
+def generate(
+    model: DiffusionModel,
+    count: int,
+    *,
+    seed: int = 0,
+    config: Config | None = None,
+    shape: tuple[int, ...] | None = None,
+    batch: int = 8,
+    progress: Callable[[int, int], None] | None = None,
+) -> Float[Tensor, "count *cfhw"]:
+    """`count` samples in [-1, 1], on the CPU: (count, c, f, h, w), or without f for a model of images.
+
+    shape: of one sample, the model's own by default. batch: how many at once; memory grows with it, the samples do
+    not change. progress(done, total) counts evaluated steps of samples.
+    """
+    config, shape = config or Config(), shape or model.shape
+    was_training = model.training
+    model.eval()
+    parts = []
+    try:
+        for first in range(0, count, batch):
+            ids = range(first, min(first + batch, count))
+            for i, step in enumerate(walk(model, ids, shape, config, seed), start=1):
+                if progress is not None:
+                    progress(first * config.steps + i * len(ids), count * config.steps)
+            parts.append(model.codec.decode(step.z).clamp(-1, 1).cpu())
+    finally:
+        model.train(was_training)
+    return torch.cat(parts)
+
+
+def to_uint8(x: Float[Tensor, "*b c f h w"]) -> Tensor:
+    """x in [-1, 1] as bytes with channels last, (..., f, h, w, c): what the files room writes."""
+    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(-4, -1)

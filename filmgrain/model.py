@@ -1,0 +1,53 @@
+"""DiffusionModel: what is trained, saved, loaded and sampled. It is a Denoiser."""
+
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .diffusion.cond import Cond
+from .diffusion.prediction import PREDICTIONS
+from .diffusion.process import alpha_sigma
+from .diffusion.schedules import SCHEDULES, Cosine, Discrete, Schedule
+from .diffusion.steps import OnSteps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How data becomes noise, and what the network predicts of it."""
+
+    prediction: str = "v"  # of the network: "eps", "x0", "v" or "flow"
+    schedule: Schedule = field(default_factory=Cosine, metadata={"choices": SCHEDULES})  # time to log-SNR
+
+    def __post_init__(self) -> None:
+        if self.prediction not in PREDICTIONS:
+            raise ValueError(f'prediction="{self.prediction}" is unknown; use one of {", ".join(PREDICTIONS)}')
+
+
+class DiffusionModel(nn.Module):
+    """network + prediction + schedule + codec.
+
+    `shape` is that of one x without the batch, (c, f, h, w) or (c, h, w): what is sampled when nothing else is asked.
+    """
+
+    def __init__(self, network: nn.Module, codec: nn.Module, config: Config, shape: tuple[int, ...]):
+        super().__init__()
+        self.network = network
+        self.codec = codec
+        self.prediction = PREDICTIONS[config.prediction]
+        self.schedule = config.schedule
+        self.shape = shape
+        if getattr(network, "takes_steps", False) and not isinstance(config.schedule, Discrete):
+            kind = type(config.schedule).__name__
+            raise ValueError(f"the network takes integer steps and the schedule {kind} has none; use linear_beta or cosine_beta")
+
+    def raw(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
+        """F, the network's own output."""
+        if getattr(self.network, "takes_steps", False):
+            return OnSteps(self.network, self.schedule.table)(z, logsnr, cond)
+        return self.network(z, logsnr, cond)
+
+    def forward(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
+        """x0_hat, in float32 whatever the network runs in."""
+        F = self.raw(z, logsnr, cond).float()
+        return self.prediction.to_x0(F, z, *alpha_sigma(logsnr, z))

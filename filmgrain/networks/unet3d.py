@@ -1,0 +1,135 @@
+"""The space-time factorised U-Net of Video Diffusion Models (Ho et al. 2022, sec. 3 and fig. 1).
+
+Convolutions and spatial attention see one frame at a time; temporal attention alone joins frames. So frames are folded
+into the batch throughout, and every norm is of one frame (but for norm = "group").
+
+    conv 7x7 -> temporal attention -> level 1 ... level L -> middle -> level L ... level 1 -> residual block -> conv 1x1
+    level: 2 residual blocks, linear spatial attention, temporal attention, then half (or twice) the size
+    each level hands its features across to its mirror image; the first features go to the end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as nnf
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..blocks.attention import LinearSpatialAttention, Residual, SpatialAttention, TemporalAttention
+from ..blocks.embedding import LevelEmbedding, RelativePosition, noise_position
+from ..blocks.norm import ClipGroupNorm, LayerNorm, RMSNorm
+from ..blocks.resample import down, pad_to, up
+from ..blocks.residual import ResidualBlock
+from ..diffusion.cond import Cond
+
+NORMS = ("rms", "group")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What a 3D U-Net is made of. The defaults count 35,706,243 parameters."""
+
+    channels: int = 3  # of z; 3 for pixels
+    width: int = 64  # channels at full resolution
+    mults: tuple[int, ...] = (1, 2, 4, 8)  # channels of each level over width; each level but the last halves the size
+    heads: int = 8  # of every attention
+    head_width: int = 32  # features of a head
+    linear_attention: bool = True  # spatial attention at every level; the middle always has full attention
+    norm: str = "rms"  # of the residual blocks: "rms", a pixel at a time, or "group", 8 groups over the whole clip
+    patch: int = 1  # pixels of z a side that make one position of the network; 2 costs a quarter
+    condition: int = 0  # features of the condition's vector; 0 for none
+    steps: bool = False  # take the step of a discrete schedule rather than log-SNR (imported networks)
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise ValueError(f'norm="{self.norm}" is unknown; use "rms" or "group"')
+        if not self.mults or min(self.mults) < 1:
+            raise ValueError(f"mults={self.mults} needs one positive number a level, such as [1, 2, 4]")
+        for name in ("channels", "width", "heads", "head_width", "patch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is not positive")
+        if self.width % 2 or (self.norm == "group" and self.width % 8):
+            raise ValueError(f"width={self.width} is not a multiple of {8 if self.norm == 'group' else 2}")
+
+
+class Level(nn.Module):
+    """Two residual blocks and the attentions of one resolution."""
+
+    def __init__(self, config: Config, inputs: int, outputs: int, level: int, norm: Callable[[int], nn.Module]):
+        super().__init__()
+        heads, head_width = config.heads, config.head_width
+        self.block1 = ResidualBlock(inputs, outputs, level, norm)
+        self.block2 = ResidualBlock(outputs, outputs, level, norm)
+        linear = config.linear_attention
+        self.spatial = (
+            Residual(LayerNorm(outputs), LinearSpatialAttention(outputs, heads, head_width)) if linear else nn.Identity()
+        )
+        self.temporal = Residual(LayerNorm(outputs), TemporalAttention(outputs, heads, head_width))
+
+    def forward(self, h: Tensor, level: Tensor, frames: int, bias: Tensor) -> Tensor:
+        h = self.block2(self.block1(h, level, frames), level, frames)
+        return self.temporal(self.spatial(h), frames, bias)
+
+
+class Network(nn.Module):
+    """F(z, logsnr, cond) for clips of any length, height and width; sizes that do not divide are padded and cropped."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        self.takes_steps = config.steps
+        widths = [config.width, *(m * config.width for m in config.mults)]
+        pixels = config.channels * config.patch**2
+        level = 4 * config.width + config.condition
+        norm = RMSNorm if config.norm == "rms" else partial(ClipGroupNorm, 8)
+        attention = config.heads, config.head_width
+
+        self.level = LevelEmbedding(config.width)
+        self.position = RelativePosition(config.heads)
+        self.first = nn.Conv2d(pixels, config.width, 7, padding=3)
+        self.first_temporal = Residual(LayerNorm(config.width), TemporalAttention(config.width, *attention))
+
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.downs = nn.ModuleList(Level(config, before, after, level, norm) for before, after in pairs)
+        self.downsample = nn.ModuleList(down(after) for _, after in pairs[:-1])
+        self.middle1 = ResidualBlock(widths[-1], widths[-1], level, norm)
+        self.middle_spatial = Residual(LayerNorm(widths[-1]), SpatialAttention(widths[-1], *attention))
+        self.middle_temporal = Residual(LayerNorm(widths[-1]), TemporalAttention(widths[-1], *attention))
+        self.middle2 = ResidualBlock(widths[-1], widths[-1], level, norm)
+        self.ups = nn.ModuleList(Level(config, 2 * after, before, level, norm) for before, after in reversed(pairs))
+        self.upsample = nn.ModuleList(up(before) for before, _ in reversed(pairs[1:]))
+
+        self.last = ResidualBlock(2 * config.width, config.width, None, norm)
+        self.out = nn.Conv2d(config.width, pixels, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with bias has one
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, z: Float[Tensor, "b c *fhw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c *fhw"]:
+        if z.ndim == 4:  # an image is a clip of one frame
+            return self(z[:, :, None], logsnr, cond)[:, :, 0]
+        b, _, frames, _, _ = z.shape
+        patch, halvings = self.config.patch, len(self.downsample)
+        level = self.level(logsnr if self.takes_steps else noise_position(logsnr), cond.vector)
+        bias = self.position(frames)  # k f f
+
+        h, inside = pad_to(rearrange(z, "b c f h w -> (b f) c h w"), patch * 2**halvings)
+        h = nnf.pixel_unshuffle(h, patch).contiguous(memory_format=torch.channels_last)
+        h = first = self.first_temporal(self.first(h), frames, bias)
+        across = []
+        for i, stage in enumerate(self.downs):
+            h = stage(h, level, frames, bias)
+            across.append(h)
+            h = self.downsample[i](h) if i < halvings else h
+        h = self.middle1(h, level, frames)
+        h = self.middle_temporal(self.middle_spatial(h), frames, bias)
+        h = self.middle2(h, level, frames)
+        for i, stage in enumerate(self.ups):
+            h = stage(torch.cat([h, across.pop()], dim=1), level, frames, bias)
+            h = self.upsample[i](h) if i < halvings else h
+        h = self.out(self.last(torch.cat([h, first], dim=1), None, frames))
+        h = nnf.pixel_shuffle(h, patch)[..., inside[0], inside[1]]
+        return rearrange(h, "(b f) c h w -> b c f h w", b=b)

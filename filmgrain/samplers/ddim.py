@@ -1,0 +1,46 @@
+"""DDIM: deterministic at eta = 0, of order 1 (Song et al. 2021, Denoising Diffusion Implicit Models, eq. 12)."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..diffusion.cond import Cond
+from ..diffusion.denoiser import Denoiser
+from ..diffusion.process import alpha, renewed, sigma
+from . import Noise, Step, per_sample
+
+
+def nfe(steps: int) -> int:
+    return steps
+
+
+@torch.no_grad()
+def sample(
+    denoiser: Denoiser,
+    z: Float[Tensor, "b *chw"],
+    levels: Float[Tensor, " levels"],
+    cond: Cond,
+    *,
+    noise: Noise | None = None,
+    eta: float = 0.0,
+) -> Iterator[Step]:
+    """z_s = alpha_s x0 + sqrt(sigma_s^2 - eta^2 v) eps_hat + eta sqrt(v) eps, v the variance of q(z_s | z_t, x0).
+
+    eta in [0, 1]: 0 follows the probability flow, 1 is ancestral sampling with gamma = 0. `noise` is needed for eta > 0.
+    """
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta={eta} of the ddim sampler is outside [0, 1]; 0 is deterministic, 1 is ancestral")
+    if eta > 0 and noise is None:
+        raise ValueError(f"eta={eta} of the ddim sampler draws noise, but no source of noise was given")
+    at_data = levels.isinf().tolist()
+    for i, (t, s) in enumerate(pairwise(levels)):
+        x0 = denoiser(z, per_sample(t, z), cond)
+        eps = (z - alpha(t) * x0) / sigma(t)
+        v = eta**2 * renewed(t, s) * sigma(s) ** 2
+        z = alpha(s) * x0 + (sigma(s) ** 2 - v).sqrt() * eps
+        if noise is not None and eta > 0 and not at_data[i + 1]:
+            z = z + v.sqrt() * noise(i, z)
+        yield Step(s, z, x0)
