@@ -1,0 +1,152 @@
+"""The training loop over any Task: steps, rows, validation, previews, checkpoints, and exact resume."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from filmgrain.files import fsio
+from filmgrain.training import optimizer
+from filmgrain.training.config import Config
+from filmgrain.training.keeper import Keeper, NonFinite
+from filmgrain.training.log import Log
+from filmgrain.training.observe import observing
+from filmgrain.training.place import Place
+from filmgrain.training.run import ResumeRefused, Run
+from filmgrain.training.step import Stepper
+from filmgrain.training.stop import Signals, Stopped
+from filmgrain.training.task import Batch, Task
+
+Batches = Callable[[int], Iterator[Batch]]  # the endless stream of batches from a draw number on
+
+
+def train(task: Task, batches: Batches, config: Config, run: Run, *, resume: bool = False) -> None:
+    """Trains up to step `config.steps`, from the newest sound checkpoint if `resume`, and leaves a checkpoint there.
+
+    Killed at any moment and resumed, it ends with the same bytes as uninterrupted. Raises `ResumeRefused`, `Locked`,
+    `NonFinite`, and `Stopped` once a SIGTERM or SIGINT has been answered with a checkpoint.
+    """
+    if resume and not run.folder.is_dir():
+        raise ResumeRefused(f"{run.folder} does not exist; start the run without --resume")
+    place = Place.choose(config.device, config.precision)
+    with fsio.lock(run.folder), Signals() as signals, Log(run, config, place.device) as log:
+        fsio.clean(run.folder)
+        task.model.to(place.device).train()
+        Loop(task, config, Keeper(run, config.keep, Stepper(task, config, place), log), signals).run(batches, resume)
+
+
+class Loop:
+    def __init__(self, task: Task, config: Config, keeper: Keeper, signals: Signals) -> None:
+        self.task, self.config, self.keeper, self.signals = task, config, keeper, signals
+        self.run_, self.log, self.stepper = keeper.run, keeper.log, keeper.stepper
+        self.pending: list[
+            tuple[list[str], dict[str, Tensor]]
+        ] = []  # sources and figures of steps, still on the device
+
+    def run(self, batches: Batches, resume: bool) -> None:
+        """From the start or a checkpoint to the last step. On a signal: save, then `Stopped`."""
+        config = self.config
+        self.state = self.keeper.resume() if resume else self.keeper.start()
+        self.log.begin(self.state.step)
+        self.log.say(f"{'resumed at' if resume else 'training from'} step {self.state.step} on {self.stepper.place}")
+        stream = batches(self.state.step * config.batch * config.accumulate)
+        try:
+            self._observe()
+            while self.state.step < config.steps:
+                self.signals.poll()
+                self._step(stream)
+        except Stopped as stopped:
+            self._read()
+            self.keeper.save(self.state)
+            self.log.say(f"{stopped}; step {self.state.step} is saved: go on with --resume")
+            raise
+
+    def _step(self, stream: Iterator[Batch]) -> None:
+        config, state = self.config, self.state
+        micro_batches = [self.stepper.place.move(next(stream)) for _ in range(config.accumulate)]
+        figures = self.stepper.step(state.step, micro_batches)
+        self.pending.append(([name for batch in micro_batches for name in batch.get("source", [])], figures))
+        state.step += 1
+        self.log.advance()
+        last = state.step == config.steps
+        if state.step % config.log_every == 0 or last:
+            self._write_row()
+        elif len(self.pending) >= config.nonfinite_limit:
+            self._read()
+        state.due = [
+            name
+            for name, every in (("validate", config.validate_every), ("preview", config.preview_every))
+            if last or (every and state.step % every == 0)
+        ]
+        self._observe()
+        if state.step % config.save_every == 0 or last:
+            self._save(last)
+
+    def _observe(self) -> None:
+        """What is due at this step. A failure is told and passed over; a signal leaves the rest to the resumed run."""
+        while self.state.due:
+            step = self.state.step
+            try:
+                with observing(self.task, self.stepper.ema, self.stepper.place), self.signals.interruptible():
+                    if self.state.due[0] == "validate":
+                        figures = {f"validation/{key}": float(value) for key, value in self.task.validate().items()}
+                    else:
+                        self.run_.previews.mkdir(exist_ok=True)
+                        paths = self.task.preview(self.run_.previews, step)
+                if self.state.due[0] == "validate":
+                    self.log.figures(step, figures)
+                else:
+                    self.log.record(step, {"event": "preview", "files": [path.name for path in paths]})
+            except Exception as error:
+                self.log.event(
+                    step, f"{self.state.due[0]} failed", f"{self.state.due[0]} failed: {type(error).__name__}: {error}"
+                )
+            self.state.due.pop(0)
+
+    def _save(self, last: bool) -> None:
+        self._read()
+        try:
+            self.keeper.save(self.state)
+        except (OSError, fsio.Damaged) as error:
+            if last:
+                raise
+            self.log.event(self.state.step, "save failed", f"not saved, training goes on: {error}")
+
+    def _read(self) -> None:
+        """Brings pending figures to the host in one transfer, and counts the skipped steps."""
+        if not self.pending:
+            return
+        values = iter(torch.stack([v.float() for _, figures in self.pending for v in figures.values()]).tolist())
+        first = self.state.step - len(self.pending) + 1
+        for number, (sources, figures) in enumerate(self.pending, first):
+            row = {key: next(values) for key in figures}
+            if not row.pop("skipped"):
+                self.state.window.append({key: value for key, value in row.items() if math.isfinite(value)})
+                self.state.skipped_in_a_row = 0
+                continue
+            self.state.skipped += 1
+            self.state.skipped_in_a_row += 1
+            self.log.event(
+                number, "skipped", f"gradient not finite, step skipped; batch: {', '.join(sources)}", sources=sources
+            )
+            if self.state.skipped_in_a_row >= self.config.nonfinite_limit:
+                raise NonFinite(
+                    f"{self.state.skipped_in_a_row} steps in a row had a non-finite gradient, up to step {number}; the "
+                    f"checkpoint of step {self.keeper.saved} is sound: lower train.lr, or use train.precision=float32"
+                )
+        self.pending.clear()
+
+    def _write_row(self) -> None:
+        """The mean of each figure over the steps since the last row that have it."""
+        self._read()
+        window, step = self.state.window, self.state.step
+        keys = dict.fromkeys(key for row in window for key in row)
+        figures = {
+            key: math.fsum(values) / len(values)
+            for key in keys
+            if (values := [row[key] for row in window if key in row])
+        }
+        figures |= {"lr": optimizer.learning_rate(self.config, step - 1), "skipped": float(self.state.skipped)}
+        self.log.metrics(step, figures)
+        window.clear()

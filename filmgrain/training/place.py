@@ -1,0 +1,46 @@
+"""Where a run computes: its device and its precision."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Place:
+    device: torch.device
+    dtype: torch.dtype  # that autocast computes in; float32 is no autocast
+
+    @classmethod
+    def choose(cls, device: str, precision: str) -> "Place":
+        """`auto` is the first of cuda, mps, cpu; and bfloat16 where the hardware computes in it."""
+        chosen = torch.device(_best_device() if device == "auto" else device)
+        if chosen.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.allow_tf32 = True
+        half = precision == "bfloat16" or (precision == "auto" and _has_bfloat16(chosen))
+        return cls(chosen, torch.bfloat16 if half else torch.float32)
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def move(self, batch: dict[str, Any]) -> dict[str, Any]:
+        return {key: value.to(self.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+
+    def __str__(self) -> str:
+        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}"
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
