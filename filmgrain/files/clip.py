@@ -56,16 +56,16 @@ class Budget:
     pixels: int = 8_000_000_000  # pixels of all frames, as stored: 64 s of 1920 × 1080 at 60 fps; bounds time
     bytes: int = 2 << 30  # bytes of all frames after scaling; bounds memory
 
-    def refusal(self, info: Info, shape: tuple[int, int]) -> str | None:
-        """Why a file of `info`, whose frames are scaled to `shape` (height, width), is too much; None if it is not."""
+    def check(self, path: str | PathLike[str], info: Info, shape: tuple[int, int]) -> None:
+        """Raises `Unreadable` if a file of `info`, its frames scaled to `shape` (height, width), is too much."""
         size = f"{info.frames} frames of {info.width}×{info.height}"
         if info.height * info.width > self.frame:
-            return f"{size} is over the budget of {self.frame:,} pixels a frame"
+            raise Unreadable(path, f"{size} are over the budget of {self.frame:,} pixels a frame")
         if info.frames * info.height * info.width > self.pixels:
-            return f"{size} is over the budget of {self.pixels:,} pixels; cut it into shorter files"
+            raise Unreadable(path, f"{size} are over the budget of {self.pixels:,} pixels; cut it into shorter files")
         if info.frames * shape[0] * shape[1] * 3 > self.bytes:
-            return f"{size} at {shape[1]}×{shape[0]} is over the budget of {self.bytes:,} bytes; use a smaller size"
-        return None
+            size += f" at {shape[1]}×{shape[0]}"
+            raise Unreadable(path, f"{size} are over the budget of {self.bytes:,} bytes; scale to a smaller size")
 
 
 BUDGET = Budget()

@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, NoReturn
 
 import av
+from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 from PIL import Image
 
+from . import extent
 from .clip import Info
 from .pictures import RGB, rgb
 
@@ -25,9 +27,11 @@ DEMUXERS = {
     "asf": "asf",
     "ogg": "ogg",
 }
+MAX_PIXELS = 100_000_000  # of one frame, whatever the header or the middle of the stream says
 UNSPECIFIED = 2  # colour space of ISO 23091-4: not said
 HD_HEIGHT = 720  # rows from which an unspecified colour space is BT.709, below it BT.601
-QUARTER_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
 def _no_other_file(*_: Any) -> NoReturn:
@@ -35,55 +39,77 @@ def _no_other_file(*_: Any) -> NoReturn:
 
 
 @contextmanager
-def opened(file: BinaryIO, kind: str) -> Iterator[tuple[Any, VideoStream]]:
-    """The container and its video, pictures of a cover aside."""
+def opened(file: BinaryIO, kind: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The container and its first video; a cover picture of a piece of music is none."""
+    extent.check(file, kind)
     file.seek(0)
     options = {"protocol_whitelist": "none"}
     with av.open(
         file, "r", format=DEMUXERS[kind], options=options, metadata_errors="replace", io_open=_no_other_file
-    ) as c:
-        streams = [s for s in c.streams.video if not s.disposition & Disposition.attached_pic]
+    ) as container:
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise ValueError("has no video, only sound or data")
         stream = streams[0]
-        stream.codec_context.thread_count = 1  # loaders decode in many processes already
-        yield c, stream
+        if stream.codec_context is None:
+            raise ValueError("has a video of unknown codec")
+        stream.codec_context.thread_count = 1  # loaders decode in several processes already
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        yield container, stream
 
 
 def info(file: BinaryIO, kind: str) -> Info:
+    """Frames and duration as the header says, or by counting packets; the size as of the first frame, decoded."""
     with opened(file, kind) as (container, stream):
-        times = sorted(p.pts * p.time_base for p in container.demux(stream) if p.pts is not None)
-        count = len(times)
-        if not count:
-            raise ValueError("has no frames")
+        if stream.frames and stream.duration and stream.time_base:
+            count, duration = stream.frames, float(stream.duration * stream.time_base)
+        else:
+            times = [p.pts * float(p.time_base or 0) for p in container.demux(stream) if p.pts is not None]
+            count = len(times)
+            duration = max(times) - min(times) + _usual_length(stream) if times else 0.0
+            container.seek(0)
         width, height = stream.codec_context.width, stream.codec_context.height
-        rate = stream.average_rate or stream.guessed_rate or 25
-        return Info(count, height, width, float(times[-1] - times[0] + 1 / rate) if count > 1 else 0.0)
+        if width * height <= MAX_PIXELS:
+            first = next(container.decode(stream), None)
+            if first is None:
+                raise ValueError("has no frames")
+            width, height = _image(first, stream, (0, 0, 0)).size
+    return Info(count, height, width, duration if count > 1 else 0.0)
 
 
 def frames(file: BinaryIO, kind: str, background: RGB) -> Iterator[tuple[float, float, Image.Image]]:
     """Each frame's start and length in seconds, and its RGB image."""
     with opened(file, kind) as (container, stream):
-        usual = float(1 / (stream.average_rate or stream.guessed_rate or 25))
-        first = None
-        clock = 0.0
+        origin, last, end = None, -1.0, 0.0
         for frame in container.decode(stream):
             if frame.is_corrupt:
-                raise ValueError("is damaged")
-            at = clock if frame.pts is None else float(frame.pts * frame.time_base)
-            first = at if first is None else first
-            length = float(frame.duration * frame.time_base) if frame.duration else usual
-            yield at - first, length, _image(frame, background)
-            clock = at + length
+                raise ValueError("damaged")
+            tick = float(frame.time_base or 0)  # seconds
+            at = None if frame.pts is None else frame.pts * tick
+            origin = at if origin is None else origin
+            start = end if at is None or origin is None else at - origin
+            if start <= last:  # a clock that stands or jumps back
+                start = end
+            length = frame.duration * tick or _usual_length(stream)
+            last, end = start, start + length
+            yield start, length, _image(frame, stream, background)
 
 
-def _image(frame: VideoFrame, background: RGB) -> Image.Image:
+def _usual_length(stream: VideoStream) -> float:
+    """Seconds of a frame at the stream's mean rate, where frames do not say it themselves."""
+    return float(1 / (stream.average_rate or stream.guessed_rate or 25))
+
+
+def _image(frame: VideoFrame, stream: VideoStream, background: RGB) -> Image.Image:
+    """The frame as it is to be shown: colours, pixel aspect and rotation applied."""
     space = frame.colorspace
     if space == UNSPECIFIED:
         space = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
-    if any(component.is_alpha for component in frame.format.components):
-        image = rgb(Image.fromarray(frame.to_ndarray(format="rgba")), background)
-    else:
-        image = Image.fromarray(frame.to_ndarray(format="rgb24", src_colorspace=space))
-    turn = QUARTER_TURNS.get(round(frame.rotation) % 360)
-    return image.transpose(turn) if turn is not None else image
+    alpha = any(component.is_alpha for component in frame.format.components)
+    array = frame.to_ndarray(format="rgba" if alpha else "rgb24", src_colorspace=space, interpolation=EXACT)
+    image = rgb(Image.fromarray(array), background)
+    aspect = stream.sample_aspect_ratio or 1
+    if aspect != 1 and 1 / 4 < aspect < 4:
+        image = image.resize((max(1, round(image.width * aspect)), image.height), Image.Resampling.BICUBIC)
+    turn = TURNS.get(round(frame.rotation) % 360)
+    return image if turn is None else image.transpose(turn)

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -11,38 +13,43 @@ from .clip import Info, naming
 from .kinds import PICTURES, kind
 
 FPS = 10  # frames a second: a folder does not say when its frames are shown
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".avif"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".gif"})
 
 
 def natural(path: Path) -> list[tuple[int, str]]:
     """Sort key by which frame2 comes before frame10."""
-    parts = re.split(r"(\d+)", path.name)
+    parts = re.split(r"([0-9]+)", path.name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
-def pictures_of(folder: Path) -> list[Path]:
-    """The frames in order: what is a picture or is called one, hidden files aside."""
-    files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+def pictures_in(folder: Path) -> list[Path]:
+    """The frames in order: each file that is a picture or is called one; hidden files aside."""
+    files = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
     return sorted((p for p in files if p.suffix.lower() in SUFFIXES or kind(p) in PICTURES), key=natural)
 
 
 def info(folder: Path) -> Info:
-    paths = pictures_of(folder)
+    """The size is that of the first picture."""
+    paths = pictures_in(folder)
     if not paths:
         raise ValueError("holds no pictures")
-    name = kind(paths[0])
-    with naming(paths[0]), paths[0].open("rb") as file:
-        if name not in PICTURES:
-            raise ValueError("is not a picture")
+    with _opened(paths[0]) as (file, name):
         first = pictures.info(file, name)
     return Info(len(paths), first.height, first.width, len(paths) / FPS if len(paths) > 1 else 0.0)
 
 
 def frames(folder: Path, background: pictures.RGB) -> Iterator[tuple[float, float, Image.Image]]:
-    for index, path in enumerate(pictures_of(folder)):
-        with naming(path), path.open("rb") as file:
-            name = kind(path)
-            if name not in PICTURES:
-                raise ValueError("is not a picture")
+    """Each frame's start and length in seconds, and its RGB image."""
+    for index, path in enumerate(pictures_in(folder)):
+        with _opened(path) as (file, name):
             _, _, image = next(pictures.frames(file, name, background))
         yield index / FPS, 1 / FPS, image
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, str]]:
+    with naming(path), path.open("rb") as file:
+        name = kind(path)
+        if name not in PICTURES:
+            raise ValueError("is not a picture")
+        yield file, name

@@ -26,12 +26,15 @@ HEAD = 3 * TRANSPORT_PACKET  # bytes: what `kind_of` wants to see
 
 
 def kind(path: str | PathLike[str]) -> str | None:
-    """The kind of a regular file, as "gif" or "mp4"; None for anything unknown."""
+    """The kind of a file, as "gif" or "mp4"; None for one that is unknown, not regular or may not be opened."""
     path = Path(path)
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return kind_of(file.read(HEAD))
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return kind_of(file.read(HEAD))
+    except OSError:
+        pass
+    return None
 
 
 def kind_of(head: bytes) -> str | None:

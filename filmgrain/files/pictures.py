@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from . import extent
 from .clip import Info
+from .delays import UNSAID, delays
 
-ANIMATED = frozenset({"gif", "webp", "png", "avif"})  # a TIFF's or JPEG's further pictures are pages, not frames
-DEFAULT_DELAY = 0.1  # seconds: what browsers make of a frame whose delay is 0
 ORIENTATION = 0x0112  # EXIF tag; 5 to 8 exchange height and width
 
 RGB = tuple[int, int, int]
@@ -19,51 +19,54 @@ RGB = tuple[int, int, int]
 
 @contextmanager
 def opened(file: BinaryIO, kind: str) -> Iterator[Image.Image]:
+    """The file in Pillow, which may only use the decoder of this kind."""
+    extent.check(file, kind)
     file.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, and of sizes, for which there is the budget
-        with Image.open(file, formats=[kind]) as image:
+        try:
+            image = Image.open(file, formats=[kind])
+        except UnidentifiedImageError:
+            raise ValueError(f"begins as {kind}, but its header is damaged") from None
+        with image:
             yield image
 
 
 def info(file: BinaryIO, kind: str) -> Info:
+    """Read from headers. The duration of an AVIF takes all frames to last as long as the first."""
     with opened(file, kind) as image:
         width, height = image.size
-        if kind != "tiff" and image.getexif().get(ORIENTATION, 1) >= 5:
+        if kind != "tiff" and image.getexif().get(ORIENTATION, 1) >= 5:  # Pillow turns a TIFF by itself
             width, height = height, width
-        order = _order(image, kind)
-        return Info(len(order), height, width, sum(_delays(image, order)) if len(order) > 1 else 0.0)
+        shown = _delays(file, image, kind)
+    return Info(len(shown), height, width, sum(shown) if len(shown) > 1 else 0.0)
 
 
 def frames(file: BinaryIO, kind: str, background: RGB) -> Iterator[tuple[float, float, Image.Image]]:
     """Each frame's start and length in seconds, and its RGB image."""
     start = 0.0
     with opened(file, kind) as image:
-        for index in _order(image, kind):
+        count = len(_delays(file, image, kind))
+        # An APNG can begin with a picture that is not of the animation, for programs that know only PNG.
+        first = 1 if count > 1 and image.info.get("default_image") else 0
+        for index in range(first, first + count):
             image.seek(index)
             image.load()
-            delay = _delay(image)
-            yield start, delay, rgb(ImageOps.exif_transpose(image), background)
-            start += delay
+            length = image.info.get("duration", 0) / 1000 or UNSAID
+            yield start, length, rgb(ImageOps.exif_transpose(image), background)
+            start += length
 
 
-def _order(image: Image.Image, kind: str) -> range:
-    """The indices of an animation's frames. An APNG can begin with a picture that is not of the animation."""
-    if kind not in ANIMATED:
-        return range(1)
-    first = 1 if image.info.get("default_image") else 0
-    return range(first, max(getattr(image, "n_frames", 1), first + 1))
-
-
-def _delay(image: Image.Image) -> float:
-    return image.info.get("duration", 0) / 1000 or DEFAULT_DELAY
-
-
-def _delays(image: Image.Image, order: range) -> Iterator[float]:
-    for index in order:
-        image.seek(index)
-        image.load()
-        yield _delay(image)
+def _delays(file: BinaryIO, image: Image.Image, kind: str) -> list[float]:
+    """Seconds of each frame. The further pictures of a TIFF or JPEG are pages, not frames."""
+    if kind in ("jpeg", "bmp", "tiff"):
+        return [0.0]
+    if kind == "avif":
+        return [image.info.get("duration", 0) / 1000 or UNSAID] * getattr(image, "n_frames", 1)
+    position = file.tell()
+    found = delays(file, kind)
+    file.seek(position)  # Pillow goes on reading from where it was
+    return found or [0.0]
 
 
 def rgb(image: Image.Image, background: RGB = (255, 255, 255)) -> Image.Image:

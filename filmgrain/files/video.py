@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable, Iterator
+from itertools import count
 from os import PathLike
 from pathlib import Path
 
@@ -10,19 +11,25 @@ from PIL import Image
 
 from . import containers, folder, pictures
 from .clip import BUDGET, Budget, Clip, Info, Unreadable, naming
-from .kinds import HEAD, PICTURES, VIDEOS, kind_of
+from .kinds import HEAD, PICTURES, kind_of
 
 __all__ = ["BUDGET", "Budget", "Clip", "Info", "Unreadable", "probe", "read"]
 
 Size = Callable[[int, int], tuple[int, int]]  # (height, width) of a file -> (height, width) of its clip
 Frames = Iterator[tuple[float, float, Image.Image]]  # start and length in seconds, RGB
 
+ASPECT_TOLERANCE = 0.02  # relative: a stream may change its resolution, but not its shape
+
 
 def probe(path: str | PathLike[str]) -> Info:
-    """Frames, size and duration of a file or folder, without decoding its frames."""
+    """What a file or folder says of its frames, size and duration; at most its first frame is decoded."""
     path = Path(path)
     with naming(path):
-        return _info(path)
+        if path.is_dir():
+            return folder.info(path)
+        kind = _kind(path)
+        with path.open("rb") as file:
+            return (pictures if kind in PICTURES else containers).info(file, kind)
 
 
 def read(
@@ -32,7 +39,7 @@ def read(
     size: Size | None = None,
     budget: Budget = BUDGET,
 ) -> Clip:
-    """Decode a whole file.
+    """Decode a whole file, or a folder of pictures at 10 frames a second.
 
     What is transparent shows `background`. `size` scales each frame while decoding, which saves memory.
     Raises `Unreadable` for whatever is wrong with the file, a single damaged frame included.
@@ -40,37 +47,35 @@ def read(
     path = Path(path)
     info = probe(path)
     height, width = size(info.height, info.width) if size else (info.height, info.width)
-    refusal = budget.refusal(info, (height, width))
-    if refusal:
-        raise Unreadable(path, refusal)
-    frames, times, end = [], [], 0.0
-    for start, length, image in _one_by_one(path, _frames(path, background)):
+    budget.check(path, info, (height, width))
+    frames: list[np.ndarray] = []
+    times: list[float] = []
+    end = 0.0
+    for start, length, image in _checked(path, info, _frames(path, background)):
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3)
         frames.append(np.asarray(image))
         times.append(start)
         end = start + length
-    if not frames:
-        raise Unreadable(path, "has no frames")
+        if len(frames) > info.frames:  # the header was wrong
+            budget.check(path, Info(len(frames), info.height, info.width, end), (height, width))
     return Clip(np.stack(frames), np.array(times), end if len(frames) > 1 else 0.0)
 
 
-def _one_by_one(path: Path, frames: Frames) -> Frames:
-    """`frames`, saying at which one it broke."""
-    for index in range(1 << 62):
+def _checked(path: Path, info: Info, frames: Frames) -> Frames:
+    """`frames`, at least one and all of one shape; an error says at which frame."""
+    for index in count():
         with naming(path, f"frame {index}: "):
             frame = next(frames, None)
+            if frame is None and index == 0:
+                raise ValueError("there is none")
         if frame is None:
             return
+        width, height = frame[2].size
+        if abs(width * info.height / (height * info.width) - 1) > ASPECT_TOLERANCE:
+            reason = f"frame {index} is {width}×{height}, the first {info.width}×{info.height}; a clip has one shape"
+            raise Unreadable(path, reason)
         yield frame
-
-
-def _info(path: Path) -> Info:
-    if path.is_dir():
-        return folder.info(path)
-    kind = _kind(path)
-    with path.open("rb") as file:
-        return pictures.info(file, kind) if kind in PICTURES else containers.info(file, kind)
 
 
 def _frames(path: Path, background: pictures.RGB) -> Frames:
@@ -92,5 +97,4 @@ def _kind(path: Path) -> str:
         kind = kind_of(file.read(HEAD))
     if kind is None:
         raise ValueError("is not a known kind of picture or video")
-    assert kind in PICTURES | VIDEOS
     return kind
