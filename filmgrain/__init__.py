@@ -1,3 +1,40 @@
-"""filmgrain trains and samples diffusion models of videos and images on a folder of one's own files."""
+"""filmgrain trains and samples diffusion models of videos and images on a folder of one's own files.
+
+    recipe = filmgrain.for_folder("clips")               # settings chosen from the data; or load_recipe("demo")
+    filmgrain.train(recipe, "runs/clips")
+    model = filmgrain.load("runs/clips")
+    videos = filmgrain.generate(model, 4, seed=0)        # (4, c, f, h, w) in [-1, 1]
+    filmgrain.save_video(videos[0], "new.gif", fps=8)
+"""
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+
+_PUBLIC = {  # name: where it lives; imported when first used, so that `import filmgrain` costs nothing
+    "Recipe": "recipe",
+    "for_folder": "recipe",
+    "load_recipe": "recipe:load",
+    "override": "recipe",
+    "train": "runs",
+    "load": "runs",
+    "build": "runs",
+    "generate": "generate.videos",
+    "walk": "generate.videos",
+    "Sampling": "generate.videos:Config",
+    "save_video": "generate.videos",
+    "keep_freed_memory": "allocator",
+}
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'filmgrain' has no attribute {name!r}")
+    module, _, inside = _PUBLIC[name].partition(":")
+    return getattr(importlib.import_module(f".{module}", __name__), inside or name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +14,7 @@ from ..diffusion.cond import Cond
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.draw import Draw
 from ..diffusion.schedules import grid
+from ..files.encode import write_gif, write_mp4
 from ..guidance.static_threshold import StaticThreshold
 from ..model import DiffusionModel
 from ..rooms import find
@@ -85,3 +88,14 @@ def generate(
 def to_uint8(x: Float[Tensor, "*b c f h w"]) -> Tensor:
     """x in [-1, 1] as bytes with channels last, (..., f, h, w, c): what the files room writes."""
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(-4, -1)
+
+
+def save_video(
+    x: Float[Tensor, "c f h w"], path: str | Path, *, fps: float = 8.0, recipe: dict[str, Any] | None = None
+) -> None:
+    """One video in [-1, 1] as PATH.gif or PATH.mp4, by the name's ending, with the recipe of its making inside."""
+    writers = {".gif": write_gif, ".mp4": write_mp4}
+    path = Path(path)
+    if path.suffix.lower() not in writers:
+        raise ValueError(f'{path} ends in "{path.suffix}"; a video is saved as .gif or .mp4')
+    writers[path.suffix.lower()](path, to_uint8(x).numpy(), fps, recipe)

@@ -1,0 +1,42 @@
+# Everything a machine needs, from Python 3.11+, git and make: `make demo`, `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lint types docs clean
+
+demo: $(VENV)/core  ## train a small video model on the built-in shapes and sample from it
+	$(BIN)/filmgrain demo
+
+test: $(VENV)/test  ## the test suite
+	$(BIN)/python -m pytest -n 2
+
+check: lint types test  ## all that CI runs
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/test
+	$(BIN)/mypy
+
+docs: $(VENV)/docs
+	$(BIN)/mkdocs build --strict
+
+# The virtual environment, in three sizes. constraints.txt keeps to the small CPU build of PyTorch, here and in CI only.
+$(VENV)/core: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/test: $(VENV)/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/reference.txt
+	touch $@
+
+$(VENV)/docs: $(VENV)/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) site

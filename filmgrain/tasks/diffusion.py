@@ -1,0 +1,101 @@
+"""The diffusion task: a network learns to recover x0 from z = alpha x0 + sigma eps, at every noise level."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Dataset
+from ..data.loader import Loader
+from ..diffusion.cond import Cond
+from ..diffusion.draw import Draw
+from ..diffusion.loss import DISTANCES, diffusion_loss
+from ..diffusion.weighting import WEIGHTINGS, Simple, Weighting
+from ..files.encode import write_gif
+from ..files.image import write_png
+from ..files.sheet import contact_sheet, film_strip
+from ..generate.videos import Config as Sampling
+from ..generate.videos import generate, to_uint8
+from ..model import DiffusionModel
+
+VALIDATION_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the schedule, from nearly clean to nearly noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is minimised, and how it is watched."""
+
+    weighting: Weighting = field(default_factory=Simple, metadata={"choices": WEIGHTINGS})  # of noise levels
+    distance: str = "l2"  # of the network's output from its target: "l2", "l1" or "huber"
+    validation: int = 32  # held-out items in each validation; 0 for none
+    previews: int = 8  # samples in each preview; 0 for none
+
+    def __post_init__(self) -> None:
+        if self.distance not in DISTANCES:
+            raise ValueError(f'distance="{self.distance}" is unknown; use one of {", ".join(DISTANCES)}')
+        for name in ("validation", "previews"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} is negative; use 0 for none")
+
+
+class Task:
+    """Keeps to training/task.py. The times and the noise of draw n are functions of (seed, n)."""
+
+    def __init__(
+        self, config: Config, model: DiffusionModel, *, seed: int, held_out: Dataset | None, sampling: Sampling, fps: float
+    ):
+        self.config, self.model, self.seed, self.sampling, self.fps = config, model, seed, sampling, fps
+        self.held_out = held_out if held_out is not None and len(held_out) and config.validation else None
+
+    def groups(self) -> dict[str, dict[str, nn.Parameter]]:
+        return {"model": {name: p for name, p in self.model.named_parameters() if p.requires_grad}}
+
+    def loss(self, batch: dict[str, Any], group: str) -> tuple[Tensor, dict[str, Tensor]]:
+        draw = Draw(self.seed, tuple(batch["n"].tolist()))
+        return self._losses(batch["x"], draw, draw.times()).mean(), {}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """The loss on held-out items, with the same noise every time, at each of five noise levels and their mean."""
+        if self.held_out is None:
+            return {}
+        device = next(self.model.parameters()).device
+        sums = dict.fromkeys(VALIDATION_TIMES, 0.0)
+        count = min(self.config.validation, len(self.held_out))
+        batch = min(8, count)
+        batches = Loader(self.held_out, batch=batch, seed=self.seed).batches()
+        for _ in range(count // batch):
+            items = next(batches)
+            x, draw = items["x"].to(device), Draw(self.seed, tuple(items["n"].tolist()))
+            for t in VALIDATION_TIMES:
+                sums[t] += self._losses(x, draw, torch.full((batch,), t, dtype=torch.float64)).mean().item()
+        means = {f"loss at t={t}": total / (count // batch) for t, total in sums.items()}
+        return {"loss": sum(means.values()) / len(means), **means}
+
+    def preview(self, folder: Path, step: int) -> list[Path]:
+        """Samples of the same noise each time, as a moving sheet and a film strip."""
+        if not self.config.previews:
+            return []
+        x = generate(self.model, self.config.previews, seed=self.seed, config=self.sampling)
+        clips = list(to_uint8(x if x.ndim == 5 else x[:, :, None]).numpy())
+        sheet, strip = folder / f"step-{step:08d}.gif", folder / f"step-{step:08d}.png"
+        write_gif(sheet, contact_sheet(clips), self.fps)
+        write_png(strip, film_strip(clips))
+        return [sheet, strip]
+
+    def _losses(self, x: Tensor, draw: Draw, times: Tensor) -> Tensor:
+        """One value an item: the loss at time t of each."""
+        x0 = self.model.codec.encode(x)
+        logsnr = self.model.schedule(times).to(x0)
+        return diffusion_loss(
+            self.model.raw,
+            self.model.prediction,
+            x0,
+            logsnr,
+            draw.normal("training noise", x0),
+            Cond(),
+            weighting=self.config.weighting,
+            distance=self.config.distance,
+        )
