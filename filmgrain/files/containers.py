@@ -34,6 +34,19 @@ EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
+class Source:
+    """The file as PyAV reads it. What a damaged index asks for fails quietly, not with a traceback on the terminal."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.tell, self.file = file.read, file.tell, file
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self.file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
+
+
 def _no_other_file(*_: Any) -> NoReturn:
     raise PermissionError("refers to another file")
 
@@ -45,7 +58,7 @@ def opened(file: BinaryIO, kind: str) -> Iterator[tuple[InputContainer, VideoStr
     file.seek(0)
     options = {"protocol_whitelist": "none"}
     with av.open(
-        file, "r", format=DEMUXERS[kind], options=options, metadata_errors="replace", io_open=_no_other_file
+        Source(file), "r", format=DEMUXERS[kind], options=options, metadata_errors="replace", io_open=_no_other_file
     ) as container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:

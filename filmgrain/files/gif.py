@@ -1,4 +1,4 @@
-"""An animated GIF, byte by byte. Pillow merges equal neighbouring frames; here each frame stays a frame."""
+"""An animated GIF, block by block. Pillow merges equal neighbouring frames; here each frame stays a frame."""
 
 import json
 from pathlib import Path
@@ -7,35 +7,65 @@ from typing import Any
 import numpy as np
 from PIL import GifImagePlugin, Image
 
-MIN_DELAY = 2  # hundredths of a second: browsers show anything shorter as 10
-SAMPLE = 1 << 18  # pixels looked at for the palette
+MIN_DELAY = 2  # hundredths of a second: browsers show shorter ones as 10
+SAMPLE = 1 << 16  # pixels from which a palette is made
+VISIBLE = 4.0  # root mean square error in levels of 255 above which one palette for the whole clip shows
+AT_ONCE = 1 << 14  # colours compared with the palette at a time; bounds memory to 16 MB
 
 
 def write(path: Path, frames: np.ndarray, fps: float, recipe: dict[str, Any] | None = None) -> None:
-    """`frames` uint8 (f, h, w, 3) as an endless GIF89a of one palette."""
+    """`frames` uint8 (f, h, w, 3) as an endless GIF89a, without dithering, which would flicker.
+
+    All frames share one palette, so that what stands still does not change; a clip of too many colours for that has
+    a palette for each frame.
+    """
     count, height, width, _ = frames.shape
-    palette = _palette(frames)
-    colours = bytes(palette.getpalette() or []).ljust(768, b"\0")
-    # Logical screen: size, a global table of 256 colours, background colour 0, square pixels.
-    parts = [b"GIF89a", width.to_bytes(2, "little"), height.to_bytes(2, "little"), b"\xf7\0\0", colours]
+    shared, error = palette_of(frames)
+    # Logical screen: size, a table of 256 colours for all frames, background colour 0, square pixels.
+    parts = [b"GIF89a", width.to_bytes(2, "little"), height.to_bytes(2, "little"), b"\xf7\0\0", shared.tobytes()]
     parts.append(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # repeat for ever
     if recipe is not None:
-        parts += [b"\x21\xfe", *_sub_blocks(json.dumps(recipe).encode())]
-    ticks = np.round(np.arange(count + 1) * 100 / fps).astype(int)  # rounded ends, so that errors do not add up
-    for frame, delay in zip(frames, np.maximum(np.diff(ticks), MIN_DELAY), strict=True):
-        image = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-        parts += GifImagePlugin.getdata(image, duration=int(delay) * 10, include_color_table=False)
+        parts.append(b"\x21\xfe" + _sub_blocks(json.dumps(recipe).encode()))
+    ends = np.round(np.arange(count + 1) * 100 / fps)  # rounded as a whole, so that errors do not add up
+    for frame, delay in zip(frames, np.maximum(np.diff(ends), MIN_DELAY), strict=True):
+        own = error > VISIBLE
+        palette = palette_of(frame)[0] if own else shared
+        image = Image.fromarray(nearest(frame, palette))
+        image.putpalette(palette.tobytes())
+        milliseconds = min(int(delay), 0xFFFF) * 10
+        parts += GifImagePlugin.getdata(image, duration=milliseconds, include_color_table=own, interlace=0)
     path.write_bytes(b"".join([*parts, b";"]))
 
 
-def _palette(frames: np.ndarray) -> Image.Image:
-    """The clip's 256 colours: exact if it has no more, or else the median cut of pixels spread over all frames."""
-    pixels = frames.reshape(-1, 3)
-    pixels = np.ascontiguousarray(pixels[:: max(1, len(pixels) // SAMPLE)])
-    return Image.fromarray(pixels[None]).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+def palette_of(pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    """256 colours uint8 (256, 3) for uint8 (..., 3), by median cut and k-means; and their root mean square error.
+
+    Pixels of no more than 256 colours get exactly these.
+    """
+    sample = pixels.reshape(-1, 3)
+    sample = np.ascontiguousarray(sample[:: -(-len(sample) // SAMPLE)])
+    image = Image.fromarray(sample[None]).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    colours = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
+    palette = np.pad(colours, ((0, 256 - len(colours)), (0, 0)), mode="edge")
+    return palette, float(np.sqrt(np.mean((palette[nearest(sample, palette)] - sample.astype(float)) ** 2)))
 
 
-def _sub_blocks(data: bytes) -> list[bytes]:
-    """Blocks of at most 255 bytes, each after its length, and an empty one."""
+def nearest(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Index into `palette` (256, 3) nearest to each of uint8 (..., 3); Pillow's own search is not exact."""
+    packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    colours, where = np.unique(packed, return_inverse=True)
+    rgb = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.float32)
+    table = palette.astype(np.float32)
+    # |colour - entry|^2 up to |colour|^2, exact in float32
+    found = [((table**2).sum(1) - 2 * part @ table.T).argmin(1) for part in _parts(rgb)]
+    return np.concatenate(found).astype(np.uint8)[where].reshape(pixels.shape[:-1])
+
+
+def _parts(colours: np.ndarray) -> list[np.ndarray]:
+    return [colours[at : at + AT_ONCE] for at in range(0, len(colours), AT_ONCE)]
+
+
+def _sub_blocks(data: bytes) -> bytes:
+    """Blocks of at most 255 bytes, each behind its length, and an empty one."""
     pieces = [data[at : at + 255] for at in range(0, len(data), 255)]
-    return [bytes([len(piece)]) + piece for piece in pieces] + [b"\0"]
+    return b"".join(bytes([len(piece)]) + piece for piece in pieces) + b"\0"

@@ -1,48 +1,70 @@
-"""Contact sheets: many clips side by side, and film strips: one clip's frames in a row."""
+"""Contact sheets: many clips side by side; and film strips: the frames of a clip in a row."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-GREY = 48  # of the background, 0 to 255: neither the black nor the white of a picture
-VIEWABLE = 96  # pixels: smaller pictures are enlarged until their shorter side has these
+GREY = 40  # of the ground, 0 to 255: neither the black nor the white of a picture
+INK = 220  # of the labels
+VIEWABLE = 96  # pixels: smaller pictures are enlarged, by a whole factor, until their shorter side has as many
+TEXT = 12  # pixels, height of a label's letters
 
 
 def contact_sheet(
-    clips: Sequence[np.ndarray], *, columns: int | None = None, gap: int = 2, scale: int | None = None
+    clips: Sequence[np.ndarray],
+    *,
+    columns: int | None = None,
+    gap: int = 2,
+    scale: int | None = None,
+    labels: Sequence[str] | None = None,
 ) -> np.ndarray:
     """A grid of clips, row by row: uint8 (f, h, w, 3) each -> (f, H, W, 3); of stills (h, w, 3) -> (H, W, 3).
 
-    A shorter clip holds its last frame; a smaller one is centred in its cell.
+    A shorter clip holds its last frame, a smaller one stands in the middle of its cell. `scale` is a whole factor,
+    by default what makes small clips viewable; `labels`, one a row, stand on the left.
     """
     if not clips:
-        raise ValueError("a contact sheet of no clips; give at least one")
-    stills = all(clip.ndim == 3 for clip in clips)
-    clips = [_enlarged(clip if clip.ndim == 4 else clip[None], scale) for clip in clips]
-    columns = columns or int(np.ceil(np.sqrt(len(clips))))
-    columns = min(columns, len(clips))
-    rows = -(-len(clips) // columns)
-    frames, height, width = (max(clip.shape[axis] for clip in clips) for axis in range(3))
-    shape = (frames, gap + rows * (height + gap), gap + columns * (width + gap), 3)
-    sheet = np.full(shape, GREY, np.uint8)
-    for index, clip in enumerate(clips):
+        raise ValueError("a contact sheet of no clips; give one or more")
+    videos = [clip if clip.ndim == 4 else clip[None] for clip in clips]
+    frames, height, width = (max(clip.shape[axis] for clip in videos) for axis in range(3))
+    scale = scale or -(-VIEWABLE // min(height, width))
+    height, width = scale * height, scale * width
+    columns = min(columns or int(np.ceil(np.sqrt(len(videos)))), len(videos))
+    rows = -(-len(videos) // columns)
+    sheet = np.full((frames, gap + rows * (height + gap), gap + columns * (width + gap), 3), GREY, np.uint8)
+    for index, clip in enumerate(videos):
+        shown = clip[np.minimum(np.arange(frames), len(clip) - 1)].repeat(scale, axis=1).repeat(scale, axis=2)
         row, column = divmod(index, columns)
-        top = gap + row * (height + gap) + (height - clip.shape[1]) // 2
-        left = gap + column * (width + gap) + (width - clip.shape[2]) // 2
-        shown = clip[np.minimum(np.arange(frames), len(clip) - 1)]
-        sheet[:, top : top + clip.shape[1], left : left + clip.shape[2]] = shown
-    return sheet[0] if stills else sheet
+        top = gap + row * (height + gap) + (height - shown.shape[1]) // 2
+        left = gap + column * (width + gap) + (width - shown.shape[2]) // 2
+        sheet[:, top : top + shown.shape[1], left : left + shown.shape[2]] = shown
+    if labels:
+        tops = [gap + row * (height + gap) for row in range(rows)]
+        margin = _margin(labels, tops, height, len(sheet[0]))
+        sheet = np.concatenate([np.broadcast_to(margin, (frames, *margin.shape)), sheet], axis=2)
+    return sheet if any(clip.ndim == 4 for clip in clips) else sheet[0]
 
 
-def film_strip(clips: Sequence[np.ndarray], count: int = 8, *, gap: int = 2, scale: int | None = None) -> np.ndarray:
-    """A still with a row for each clip: `count` of its frames, evenly spread from first to last."""
-    cells = []
-    for clip in clips:
-        spread = np.linspace(0, len(clip) - 1, count).round().astype(int)
-        cells += list(clip[spread])
-    return contact_sheet(cells, columns=count, gap=gap, scale=scale)
+def film_strip(
+    clips: Sequence[np.ndarray],
+    count: int = 8,
+    *,
+    gap: int = 2,
+    scale: int | None = None,
+    labels: Sequence[str] | None = None,
+) -> np.ndarray:
+    """A still (H, W, 3) with a row for each clip (f, h, w, 3): `count` of its frames, from the first to the last."""
+    cells = [clip[i] for clip in clips for i in np.linspace(0, len(clip) - 1, count).round().astype(int)]
+    return contact_sheet(cells, columns=count, gap=gap, scale=scale, labels=labels)
 
 
-def _enlarged(clip: np.ndarray, scale: int | None) -> np.ndarray:
-    scale = scale or -(-VIEWABLE // min(clip.shape[1:3]))
-    return clip.repeat(scale, axis=1).repeat(scale, axis=2)
+def _margin(labels: Sequence[str], tops: Sequence[int], height: int, total: int) -> np.ndarray:
+    """A column (total, W, 3) with each label level with the middle of its row."""
+    font = ImageFont.load_default(TEXT)
+    width = TEXT + int(max(font.getlength(label) for label in labels))
+    image = Image.new("RGB", (width, total), (GREY, GREY, GREY))
+    draw = ImageDraw.Draw(image)
+    for label, top in zip(labels, tops, strict=True):
+        draw.text((TEXT // 2, top + height // 2), label, fill=(INK, INK, INK), font=font, anchor="lm")
+    return np.asarray(image)

@@ -2,7 +2,8 @@
 
 import stat
 from collections.abc import Callable, Iterator
-from itertools import count
+from dataclasses import replace
+from itertools import count, islice
 from os import PathLike
 from pathlib import Path
 
@@ -38,20 +39,23 @@ def read(
     background: pictures.RGB = (255, 255, 255),
     size: Size | None = None,
     budget: Budget = BUDGET,
+    most: int | None = None,
 ) -> Clip:
-    """Decode a whole file, or a folder of pictures at 10 frames a second.
+    """Decode a file, or a folder of pictures at 10 frames a second: all of it, or its first `most` frames.
 
     What is transparent shows `background`. `size` scales each frame while decoding, which saves memory.
     Raises `Unreadable` for whatever is wrong with the file, a single damaged frame included.
     """
     path = Path(path)
     info = probe(path)
+    if most is not None:
+        info = replace(info, frames=min(info.frames, most))
     height, width = size(info.height, info.width) if size else (info.height, info.width)
     budget.check(path, info, (height, width))
     frames: list[np.ndarray] = []
     times: list[float] = []
     end = 0.0
-    for start, length, image in _checked(path, info, _frames(path, background)):
+    for start, length, image in _checked(path, info, islice(_frames(path, background), most)):
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3)
         frames.append(np.asarray(image))
