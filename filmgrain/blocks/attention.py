@@ -5,7 +5,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .embedding import rotary, rotate
+from .embedding import Turn, rotate
 from .layout import nchw, nhwc
 
 SHORT = 32  # frames; up to here two matrix products beat the fused kernel on a CPU, by about 2
@@ -52,17 +52,15 @@ class TemporalAttention(nn.Module):
     def __init__(self, channels: int, heads: int, width: int):
         super().__init__()
         self.heads = heads
-        self.turned = min(32, width)  # features of each head that the rotary embedding turns
         self.qkv = nn.Linear(channels, 3 * heads * width, bias=False)
         self.out = nn.Linear(heads * width, channels, bias=False)
 
     def forward(
-        self, x: Float[Tensor, "n c h w"], frames: int, bias: Float[Tensor, "k f f"]
+        self, x: Float[Tensor, "n c h w"], frames: int, turn: Turn, bias: Float[Tensor, "k f f"]
     ) -> Float[Tensor, "n c h w"]:
         height, width = x.shape[-2:]
         rows = rearrange(x, "(b f) c h w -> (b h w) f c", f=frames)
         q, k, v = rearrange(self.qkv(rows), "p f (three k d) -> three p k f d", three=3, k=self.heads)
-        turn = rotary(frames, self.turned, x.device)
         out = attend(rotate(q, turn), rotate(k, turn), v, bias)
         out = self.out(rearrange(out, "p k f d -> p f (k d)"))
         return rearrange(out, "(b h w) f c -> (b f) c h w", h=height, w=width)

@@ -36,14 +36,17 @@ class LevelEmbedding(nn.Module):
         return level if vector is None else torch.cat([level, vector.to(level)], dim=1)
 
 
-def rotary(frames: int, width: int, device: torch.device) -> tuple[Float[Tensor, "f w"], Float[Tensor, "f w"]]:
+Turn = tuple[Float[Tensor, "f w"], Float[Tensor, "f w"]]  # cosines and sines of each frame's angles
+
+
+def rotary(frames: int, width: int, device: torch.device) -> Turn:
     """Cosines and sines by which the rotary embedding turns pairs of features (Su et al. 2021, eq. 34)."""
     frequency = 10000 ** (-torch.arange(0, width, 2, device=device) / width)
     angle = (torch.arange(frames, device=device)[:, None] * frequency).repeat_interleave(2, dim=1)
     return angle.cos(), angle.sin()
 
 
-def rotate(x: Float[Tensor, "*n f d"], turn: tuple[Float[Tensor, "f w"], Float[Tensor, "f w"]]) -> Float[Tensor, "*n f d"]:
+def rotate(x: Float[Tensor, "*n f d"], turn: Turn) -> Float[Tensor, "*n f d"]:
     """Turns the first w features of x, in pairs (0, 1), (2, 3) ..., by the angle of their frame."""
     cos, sin = turn
     width = cos.shape[-1]

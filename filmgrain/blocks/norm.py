@@ -16,7 +16,7 @@ class RMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Float[Tensor, "n c h w"], frames: int = 1) -> Float[Tensor, "n c h w"]:
-        return nchw(nnf.rms_norm(nhwc(x), self.gamma.shape, self.gamma, eps=1e-24))
+        return nchw(nnf.rms_norm(nhwc(x), self.gamma.shape, self.gamma.to(x.dtype), eps=1e-24))
 
 
 class LayerNorm(nn.Module):

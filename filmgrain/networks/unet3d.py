@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..blocks.attention import LinearSpatialAttention, Residual, SpatialAttention, TemporalAttention
-from ..blocks.embedding import LevelEmbedding, RelativePosition, noise_position
+from ..blocks.embedding import LevelEmbedding, RelativePosition, Turn, noise_position, rotary
 from ..blocks.norm import ClipGroupNorm, LayerNorm, RMSNorm
 from ..blocks.resample import down, pad_to, up
 from ..blocks.residual import ResidualBlock
@@ -69,9 +69,9 @@ class Level(nn.Module):
         )
         self.temporal = Residual(LayerNorm(outputs), TemporalAttention(outputs, heads, head_width))
 
-    def forward(self, h: Tensor, level: Tensor, frames: int, bias: Tensor) -> Tensor:
+    def forward(self, h: Tensor, level: Tensor, frames: int, turn: Turn, bias: Tensor) -> Tensor:
         h = self.block2(self.block1(h, level, frames), level, frames)
-        return self.temporal(self.spatial(h), frames, bias)
+        return self.temporal(self.spatial(h), frames, turn, bias)
 
 
 class Network(nn.Module):
@@ -114,21 +114,22 @@ class Network(nn.Module):
         b, _, frames, _, _ = z.shape
         patch, halvings = self.config.patch, len(self.downsample)
         level = self.level(logsnr if self.takes_steps else noise_position(logsnr), cond.vector)
-        bias = self.position(frames)  # k f f
+        turn = rotary(frames, min(32, self.config.head_width), z.device)  # rotary position of each frame
+        when = frames, turn, self.position(frames)  # what temporal attention knows of time
 
         h, inside = pad_to(rearrange(z, "b c f h w -> (b f) c h w"), patch * 2**halvings)
         h = nnf.pixel_unshuffle(h, patch).contiguous(memory_format=torch.channels_last)
-        h = first = self.first_temporal(self.first(h), frames, bias)
+        h = first = self.first_temporal(self.first(h), *when)
         across = []
         for i, stage in enumerate(self.downs):
-            h = stage(h, level, frames, bias)
+            h = stage(h, level, *when)
             across.append(h)
             h = self.downsample[i](h) if i < halvings else h
         h = self.middle1(h, level, frames)
-        h = self.middle_temporal(self.middle_spatial(h), frames, bias)
+        h = self.middle_temporal(self.middle_spatial(h), *when)
         h = self.middle2(h, level, frames)
         for i, stage in enumerate(self.ups):
-            h = stage(torch.cat([h, across.pop()], dim=1), level, frames, bias)
+            h = stage(torch.cat([h, across.pop()], dim=1), level, *when)
             h = self.upsample[i](h) if i < halvings else h
         h = self.out(self.last(torch.cat([h, first], dim=1), None, frames))
         h = nnf.pixel_shuffle(h, patch)[..., inside[0], inside[1]]
