@@ -123,13 +123,13 @@ def set_aside(folder: Path) -> Path:
     return folder.rename(aside)
 
 
-def clean(run: Path) -> None:
-    """Deletes what a killed process left half-written. Only under the run's lock."""
-    for path in list(run.rglob(f"{TEMPORARY}*")):
+def clean(folder: Path) -> None:
+    """Deletes what a killed process left half-written in this folder itself. Only under the run's lock."""
+    for path in folder.glob(f"{TEMPORARY}*-*"):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(path)
         else:
-            path.unlink(missing_ok=True)
+            path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -178,17 +178,36 @@ def truncate_jsonl(path: Path, step: int) -> None:
 def lock(run: Path) -> Iterator[None]:
     """Holds the run for this process; released by the system should it die. A second process gets `Locked`."""
     run.mkdir(parents=True, exist_ok=True)
-    with open(run / "lock", "a+", encoding="utf-8") as file:
+    file = os.open(run / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    _held.add(file)
+    try:
         try:
-            _take(file.fileno())
+            _take(file)
         except OSError:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
+            os.lseek(file, 0, os.SEEK_SET)
+            owner = os.read(file, 20).decode(errors="replace").strip() or "unknown"
             raise Locked(f"{run} is in use by process {owner}; wait for it, stop it, or use another run") from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        os.lseek(file, 0, os.SEEK_SET)
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
         yield
+    finally:
+        if file in _held:
+            _held.discard(file)
+            os.close(file)
+
+
+_held: set[int] = set()  # lock files open in this process
+
+
+def _leave_locks_to_the_parent() -> None:
+    """In a forked worker: it shares the parent's lock and, outliving it, would keep the run locked."""
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_locks_to_the_parent)
 
 
 def sync(path: Path) -> None:

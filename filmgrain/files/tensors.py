@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
+HEADER_LIMIT = 8_000_000  # bytes, some 60,000 tensors; the format itself allows 100 MB
 RANK_LIMIT = 16  # dimensions of one tensor
 BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
@@ -47,13 +48,20 @@ def save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None
         storage = tensor.untyped_storage().data_ptr()
         whole[name] = tensor.clone() if storage in seen else tensor
         seen.add(storage)
-    safetensors.torch.save_file(whole, path, metadata)
+    try:
+        safetensors.torch.save_file(whole, path, metadata)
+    except SafetensorError as error:
+        raise OSError(f"{path} could not be written: {error}") from error
+    path.chmod(path.parent.stat().st_mode & 0o666)  # the library makes files that only their owner may read
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> dict[str, Tensor]:
     """Every tensor of the file by name; raises `Malformed`."""
     header(path)
-    return safetensors.torch.load_file(path, device=str(device))
+    try:
+        return safetensors.torch.load_file(path, device=str(device))
+    except SafetensorError as error:
+        raise Malformed(f"{path} is not a sound safetensors file: {error}") from None
 
 
 def header(path: Path) -> Header:

@@ -68,7 +68,7 @@ def read_state(folder: Path) -> State:
     about: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     if about["format"] > FORMAT:
         raise NewerFormat(f"{folder} has format {about['format']}; this version reads up to {FORMAT}: update filmgrain")
-    return State(**{name: about[name] for name in State.__dataclass_fields__})
+    return State(**{name: about[name] for name in State.__dataclass_fields__ if name in about})
 
 
 def load_model(folder: Path, model: nn.Module, *, ema: bool = True) -> None:

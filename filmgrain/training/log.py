@@ -24,7 +24,7 @@ PLAIN_SECONDS = 15.0  # between two lines where there is no terminal to draw a b
 class Log:
     def __init__(self, run: Run, config: Config, device: torch.device, console: Console | None = None) -> None:
         self.run, self.config, self.device = run, config, device
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or Console(highlight=False, soft_wrap=True, emoji=False)
         columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn())
         self.bar = Progress(
             *columns,

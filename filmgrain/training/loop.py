@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from filmgrain.files import fsio
 from filmgrain.training import optimizer
+from filmgrain.training.checkpoint import State
 from filmgrain.training.config import Config
 from filmgrain.training.keeper import Keeper, NonFinite
 from filmgrain.training.log import Log
@@ -18,6 +20,7 @@ from filmgrain.training.step import Stepper
 from filmgrain.training.stop import Signals, Stopped
 from filmgrain.training.task import Batch, Task
 
+T = TypeVar("T")
 Batches = Callable[[int], Iterator[Batch]]  # the endless stream of batches from a draw number on
 
 
@@ -27,30 +30,30 @@ def train(task: Task, batches: Batches, config: Config, run: Run, *, resume: boo
     Killed at any moment and resumed, it ends with the same bytes as uninterrupted. Raises `ResumeRefused`, `Locked`,
     `NonFinite`, and `Stopped` once a SIGTERM or SIGINT has been answered with a checkpoint.
     """
-    if resume and not run.folder.is_dir():
-        raise ResumeRefused(f"{run.folder} does not exist; start the run without --resume")
+    if resume and not run.checkpoints.is_dir():
+        raise ResumeRefused(f"{run.folder} holds no run; start one without --resume")
     place = Place.choose(config.device, config.precision)
     with fsio.lock(run.folder), Signals() as signals, Log(run, config, place.device) as log:
         fsio.clean(run.folder)
+        fsio.clean(run.checkpoints)
         task.model.to(place.device).train()
-        Loop(task, config, Keeper(run, config.keep, Stepper(task, config, place), log), signals).run(batches, resume)
+        keeper = Keeper(run, config.keep, Stepper(task, config, place), log)
+        state = keeper.resume() if resume else keeper.start()
+        log.say(f"{'resumed at' if resume else 'training from'} step {state.step} on {place}")
+        Loop(task, config, keeper, signals, state).run(batches)
 
 
 class Loop:
-    def __init__(self, task: Task, config: Config, keeper: Keeper, signals: Signals) -> None:
-        self.task, self.config, self.keeper, self.signals = task, config, keeper, signals
-        self.run_, self.log, self.stepper = keeper.run, keeper.log, keeper.stepper
-        self.pending: list[
-            tuple[list[str], dict[str, Tensor]]
-        ] = []  # sources and figures of steps, still on the device
+    def __init__(self, task: Task, config: Config, keeper: Keeper, signals: Signals, state: State) -> None:
+        self.task, self.config, self.keeper, self.signals, self.state = task, config, keeper, signals, state
+        self.log, self.stepper = keeper.log, keeper.stepper
+        self.pending: list[tuple[list[str], dict[str, Tensor]]] = []  # each step's sources, and figures on the device
 
-    def run(self, batches: Batches, resume: bool) -> None:
-        """From the start or a checkpoint to the last step. On a signal: save, then `Stopped`."""
+    def run(self, batches: Batches) -> None:
+        """On to the last step. On a signal: saves, then raises `Stopped`."""
         config = self.config
-        self.state = self.keeper.resume() if resume else self.keeper.start()
-        self.log.begin(self.state.step)
-        self.log.say(f"{'resumed at' if resume else 'training from'} step {self.state.step} on {self.stepper.place}")
         stream = batches(self.state.step * config.batch * config.accumulate)
+        self.log.begin(self.state.step)
         try:
             self._observe()
             while self.state.step < config.steps:
@@ -85,24 +88,23 @@ class Loop:
 
     def _observe(self) -> None:
         """What is due at this step. A failure is told and passed over; a signal leaves the rest to the resumed run."""
-        while self.state.due:
-            step = self.state.step
+        step, due, previews = self.state.step, self.state.due, self.keeper.run.previews
+        while due:
             try:
-                with observing(self.task, self.stepper.ema, self.stepper.place), self.signals.interruptible():
-                    if self.state.due[0] == "validate":
-                        figures = {f"validation/{key}": float(value) for key, value in self.task.validate().items()}
-                    else:
-                        self.run_.previews.mkdir(exist_ok=True)
-                        paths = self.task.preview(self.run_.previews, step)
-                if self.state.due[0] == "validate":
-                    self.log.figures(step, figures)
+                if due[0] == "validate":
+                    figures = self._look(self.task.validate)
+                    self.log.figures(step, {f"validation/{name}": float(value) for name, value in figures.items()})
                 else:
+                    previews.mkdir(exist_ok=True)
+                    paths = self._look(lambda: self.task.preview(previews, step))
                     self.log.record(step, {"event": "preview", "files": [path.name for path in paths]})
             except Exception as error:
-                self.log.event(
-                    step, f"{self.state.due[0]} failed", f"{self.state.due[0]} failed: {type(error).__name__}: {error}"
-                )
-            self.state.due.pop(0)
+                self.log.event(step, "failed", f"{due[0]} failed, training goes on: {type(error).__name__}: {error}")
+            due.pop(0)
+
+    def _look(self, look: Callable[[], T]) -> T:
+        with observing(self.task.model, self.stepper.ema, self.stepper.place), self.signals.interruptible():
+            return look()
 
     def _save(self, last: bool) -> None:
         self._read()

@@ -4,21 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from filmgrain.training.ema import EMA
 from filmgrain.training.place import Place
-from filmgrain.training.task import Task
 
 
 @contextmanager
-def observing(task: Task, ema: EMA, place: Place) -> Iterator[None]:
+def observing(model: nn.Module, ema: EMA, place: Place) -> Iterator[None]:
     """What is drawn or raised inside leaves no trace: weights, modes and buffers return bit for bit.
 
     The random state needs no care here, since every step seeds it anew.
     """
-    modes = [(module, module.training) for module in task.model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in task.model.buffers()]
-    task.model.eval()
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    model.eval()
     try:
         with ema.swapped(), torch.no_grad(), place.autocast():
             yield

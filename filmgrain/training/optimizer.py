@@ -55,5 +55,10 @@ def restore(optimizer: Adam, parameters: dict[str, Parameter], saved: dict[str, 
     for full, value in saved.items():
         name, _, key = full.rpartition(".")
         parameter = parameters[name]
-        dtype = torch.float32 if key == "step" else parameter.dtype
-        optimizer.state[parameter][key] = value.to(parameter.device, dtype, copy=True)
+        if key == "step":
+            own = value.to(parameter.device, copy=True)
+        else:
+            own = torch.empty_like(parameter, requires_grad=False).copy_(
+                value
+            )  # the parameter's strides, as Adam makes it
+        optimizer.state[parameter][key] = own

@@ -17,7 +17,7 @@ class Place:
         """`auto` is the first of cuda, mps, cpu; and bfloat16 where the hardware computes in it."""
         chosen = torch.device(_best_device() if device == "auto" else device)
         if chosen.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.set_float32_matmul_precision("high")  # TF32
             torch.backends.cudnn.allow_tf32 = True
         half = precision == "bfloat16" or (precision == "auto" and _has_bfloat16(chosen))
         return cls(chosen, torch.bfloat16 if half else torch.float32)

@@ -43,12 +43,13 @@ class Stepper:
         for buffer, old in zip(self.buffers, before, strict=True):  # a BatchNorm has seen the bad batch by now
             buffer.copy_(torch.where(skipped.bool(), old, buffer))
         self.ema.update(skipped)
+        self.task.model.zero_grad(set_to_none=True)  # gradients live only inside a step
         return figures | {"skipped": skipped}
 
     def _update(self, group: str, lr: float, micro_batches: list[Batch]) -> dict[str, Tensor]:
         parameters = list(self.groups[group].values())
         for parameter in parameters:
-            parameter.grad = None
+            parameter.grad = None  # of another group's loss
         rows = [self._backward(group, batch, len(micro_batches)) for batch in micro_batches]
         figures = {key: torch.stack([row[key] for row in rows]).mean() for key in rows[0]}
         norm = clip_grad_norm_(parameters, self.config.clip or math.inf)

@@ -14,9 +14,8 @@ from filmgrain.training import Batch
 class Toy:
     def __init__(self, seed: int = 0, dropout: float = 0.2) -> None:
         torch.manual_seed(seed)
-        self.model = nn.Sequential(
-            nn.Linear(12, 24), nn.BatchNorm1d(24), nn.SiLU(), nn.Dropout(dropout), nn.Linear(24, 24), nn.SiLU(), nn.Linear(24, 3)
-        )  # fmt: skip
+        hidden = (nn.BatchNorm1d(24), nn.SiLU(), nn.Dropout(dropout), nn.Linear(24, 24), nn.SiLU())
+        self.model = nn.Sequential(nn.Linear(12, 24), *hidden, nn.Linear(24, 3))
         self.previewed: list[int] = []
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
@@ -49,7 +48,12 @@ def batches_of(size: int, bad: frozenset[int] = frozenset()) -> Any:
         while True:
             numbers = range(start, start + size)
             x, y = zip(*map(sample, numbers), strict=True)
-            yield {"n": torch.tensor(numbers), "x": torch.stack(x), "y": torch.stack(y), "source": [f"clip-{n}" for n in numbers]}
+            yield {
+                "n": torch.tensor(numbers),
+                "x": torch.stack(x),
+                "y": torch.stack(y),
+                "source": [f"clip-{n}" for n in numbers],
+            }
             start += size
 
     return batches
@@ -58,7 +62,9 @@ def batches_of(size: int, bad: frozenset[int] = frozenset()) -> Any:
 def trace(run: Path) -> list[dict[str, Any]]:
     """The rows of figures, without speed and time."""
     rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [{k: v for k, v in row.items() if k not in ("time", "steps_per_second")} for row in rows if "event" not in row]
+    return [
+        {k: v for k, v in row.items() if k not in ("time", "steps_per_second")} for row in rows if "event" not in row
+    ]
 
 
 def artefacts(run: Path) -> dict[str, bytes]:
