@@ -11,6 +11,7 @@ into the batch throughout, and every norm is of one frame (but for norm = "group
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as nnf
@@ -50,9 +51,16 @@ class Config:
             raise ValueError(f"mults={self.mults} needs one positive number a level, such as [1, 2, 4]")
         for name in ("channels", "width", "heads", "head_width", "patch"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not positive")
-        if self.width % 2 or (self.norm == "group" and self.width % 8):
-            raise ValueError(f"width={self.width} is not a multiple of {8 if self.norm == 'group' else 2}")
+                raise ValueError(f"{name}={getattr(self, name)} is not positive; use 1 or more")
+        if self.condition < 0:
+            raise ValueError(f"condition={self.condition} is negative; use 0 for no condition")
+        if self.head_width % 2:
+            even = self.head_width + 1
+            raise ValueError(f"head_width={self.head_width} is odd, and positions turn pairs of features; use {even}")
+        multiple = 8 if self.norm == "group" else 2
+        if self.width < 4 or self.width % multiple:  # the sinusoids of the noise level need two frequencies
+            wider = max(4, self.width + -self.width % multiple)
+            raise ValueError(f"width={self.width} is too small or no multiple of {multiple}; use {wider}")
 
 
 class Level(nn.Module):
@@ -63,10 +71,8 @@ class Level(nn.Module):
         heads, head_width = config.heads, config.head_width
         self.block1 = ResidualBlock(inputs, outputs, level, norm)
         self.block2 = ResidualBlock(outputs, outputs, level, norm)
-        linear = config.linear_attention
-        self.spatial = (
-            Residual(LayerNorm(outputs), LinearSpatialAttention(outputs, heads, head_width)) if linear else nn.Identity()
-        )
+        spatial = partial(LinearSpatialAttention, outputs, heads, head_width)
+        self.spatial = Residual(LayerNorm(outputs), spatial()) if config.linear_attention else nn.Identity()
         self.temporal = Residual(LayerNorm(outputs), TemporalAttention(outputs, heads, head_width))
 
     def forward(self, h: Tensor, level: Tensor, frames: int, turn: Turn, bias: Tensor) -> Tensor:
@@ -92,7 +98,7 @@ class Network(nn.Module):
         self.first = nn.Conv2d(pixels, config.width, 7, padding=3)
         self.first_temporal = Residual(LayerNorm(config.width), TemporalAttention(config.width, *attention))
 
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.downs = nn.ModuleList(Level(config, before, after, level, norm) for before, after in pairs)
         self.downsample = nn.ModuleList(down(after) for _, after in pairs[:-1])
         self.middle1 = ResidualBlock(widths[-1], widths[-1], level, norm)
@@ -106,9 +112,11 @@ class Network(nn.Module):
         self.out = nn.Conv2d(config.width, pixels, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with bias has one
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unlisted in the stubs
 
-    def forward(self, z: Float[Tensor, "b c *fhw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c *fhw"]:
+    def forward(
+        self, z: Float[Tensor, "b c *fhw"], logsnr: Float[Tensor, " b"], cond: Cond
+    ) -> Float[Tensor, "b c *fhw"]:
         if z.ndim == 4:  # an image is a clip of one frame
             return self(z[:, :, None], logsnr, cond)[:, :, 0]
         b, _, frames, _, _ = z.shape
