@@ -1,4 +1,4 @@
-"""The mathematics of diffusion, alone: nothing here imports the rest of the package.
+"""The mathematics of diffusion, alone: nothing here imports the rest of the package. A file is one idea:
 
     process      alpha, sigma, q(z | x0), q(z_s | z_t, x0)
     schedules    time t in [0, 1] to log-SNR, and the grid of levels that a sampler walks
@@ -9,4 +9,6 @@
     cond         the three doors by which a condition enters a network
     draw         counter-based random numbers
     steps        the adapter for networks that take the integer steps of a table
+
+docs/mathematics.md has every equation.
 """

@@ -11,4 +11,6 @@ from .cond import Cond
 class Denoiser(Protocol):
     """x0_hat, an estimate of E[x0 | z, cond], in float32. z is at the noise level logsnr, one a sample."""
 
-    def __call__(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]: ...
+    def __call__(
+        self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond
+    ) -> Float[Tensor, "b *chw"]: ...

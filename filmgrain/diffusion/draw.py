@@ -38,7 +38,7 @@ class Draw:
         return torch.tensor([generator(self.seed, purpose, n).random() for n in self.n], dtype=torch.float64)
 
     def times(self) -> Float[Tensor, " b"]:
-        """t_n = frac(u(seed) + n / golden ratio): spread evenly over any run of draws. In [0, 1); float64, on the CPU."""
+        """t_n = frac(u(seed) + n / golden ratio): spread evenly over any run of draws. float64, on the CPU."""
         u = generator(self.seed, "time", 0).random()
         return (u + torch.tensor(self.n, dtype=torch.float64) * GOLDEN) % 1
 

@@ -16,6 +16,7 @@ class Prediction(NamedTuple):
     k: Callable[[Tensor], Tensor]  # logsnr -> |F - F*|^2 / |x0 - x0_hat|^2
 
 
+# ruff: noqa: E501, E741
 # fmt: off
 #                   F* = target(x0, eps)                    x0 = to_x0(F, z)                       k(l)
 EPS  = Prediction(lambda x0, eps, a, s: eps,              lambda F, z, a, s: (z - s * F) / a,        lambda l: l.exp())                  # Ho et al. 2020

@@ -76,6 +76,8 @@ class LinearBeta:
 
     def __post_init__(self) -> None:
         _check_steps(self.steps)
+        if not 0 < self.beta_first <= self.beta_last < 1:
+            raise ValueError(f"beta_first={self.beta_first}, beta_last={self.beta_last} do not rise between 0 and 1")
 
     @cached_property
     def table(self) -> Float[Tensor, " T"]:
@@ -96,6 +98,8 @@ class CosineBeta:
 
     def __post_init__(self) -> None:
         _check_steps(self.steps)
+        if not 0 < self.beta_max < 1:
+            raise ValueError(f"beta_max={self.beta_max} does not lie between 0 and 1; the paper uses 0.999")
 
     @cached_property
     def table(self) -> Float[Tensor, " T"]:
@@ -118,7 +122,7 @@ def logsnr_of_betas(beta: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
 
 def look_up(table: Float[Tensor, " T"], t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     """table[ceil(t T) - 1]; t = 0 gives the first level."""
-    index = (t.double() * len(table) - 1e-6).ceil().long() - 1  # 1e-6 of a step: t = k / T is step k in floats as well
+    index = (t.double() * len(table) - 1e-3).ceil().long() - 1  # 1e-3 of a step: t = k / T is step k in float32 as well
     return table.to(t.device)[index.clamp(min=0)].to(t.dtype)
 
 
@@ -127,7 +131,7 @@ def grid(schedule: Schedule, steps: int, device: torch.device | str | None = Non
     if steps < 1:
         raise ValueError(f"steps={steps} is not a number of sampling steps; use 1 or more")
     if isinstance(schedule, Discrete) and steps > len(schedule.table):
-        raise ValueError(f"steps={steps} is more than the {len(schedule.table)} levels of the model's schedule; use fewer")
+        raise ValueError(f"steps={steps} is more than the {len(schedule.table)} levels of the schedule; use fewer")
     logsnr = schedule(torch.linspace(1, 0, steps + 1, dtype=torch.float64, device=device))
     logsnr[-1] = math.inf
     return logsnr.float()

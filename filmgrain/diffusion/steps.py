@@ -11,7 +11,7 @@ from .cond import Cond
 
 
 def step_of(table: Float[Tensor, " T"], logsnr: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-    """The step of a falling table at which logsnr stands: exact at the table's levels, linear between, clamped outside."""
+    """The step of a falling table at which logsnr stands: exact at its levels, linear between, clamped outside."""
     rising = -table.to(logsnr)
     above = torch.searchsorted(rising, -logsnr.contiguous()).clamp(1, len(rising) - 1)
     below = above - 1

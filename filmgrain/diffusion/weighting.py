@@ -25,7 +25,7 @@ class Simple:
 
 @dataclass(frozen=True, kw_only=True)
 class MinSNR:
-    """w = min(SNR, gamma): bounds the weight of nearly clean inputs (Hang et al. 2023, eq. 7 and sec. 3.4)."""
+    """w = min(SNR, gamma): bounds the weight of nearly clean inputs (Hang et al. 2023, sec. 3.4)."""
 
     gamma: float = 5.0
 

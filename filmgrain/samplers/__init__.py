@@ -12,7 +12,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
-Noise = Callable[[int, Tensor], Tensor]  # (step, like) -> standard normal noise that depends on (seed, sample, step) alone
+Noise = Callable[[int, Tensor], Tensor]  # (step, like) -> normal noise, a function of (seed, sample, step) alone
 
 
 class Step(NamedTuple):

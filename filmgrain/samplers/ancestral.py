@@ -1,4 +1,4 @@
-"""Ancestral sampling, its variance between the two bounds (Ho et al. 2022, Video Diffusion Models, sec. 2, eq. 2)."""
+"""Ancestral sampling, its variance between the two bounds (Ho et al. 2022, Video Diffusion Models, sec. 2)."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""DDIM: deterministic at eta = 0, of order 1 (Song et al. 2021, Denoising Diffusion Implicit Models, eq. 12)."""
+"""DDIM: deterministic at eta = 0, of order 1 (Song et al. 2021, Denoising Diffusion Implicit Models, eq. 12 and 16)."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -29,7 +29,7 @@ def sample(
 ) -> Iterator[Step]:
     """z_s = alpha_s x0 + sqrt(sigma_s^2 - eta^2 v) eps_hat + eta sqrt(v) eps, v the variance of q(z_s | z_t, x0).
 
-    eta in [0, 1]: 0 follows the probability flow, 1 is ancestral sampling with gamma = 0. `noise` is needed for eta > 0.
+    eta in [0, 1]: 0 follows the probability flow, 1 is ancestral sampling with gamma = 0. eta > 0 needs `noise`.
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta={eta} of the ddim sampler is outside [0, 1]; 0 is deterministic, 1 is ancestral")
