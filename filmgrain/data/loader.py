@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from filmgrain.data import Dataset
+from . import Dataset
 
 Batch = dict[str, Any]
 

@@ -1,0 +1,115 @@
+"""Decoded clips on disk, so that a file is decoded once and never again.
+
+An entry is uint8 frames (f, h, w, 3) in a memory-mapped .npy, with their times in a .json beside it. Its name is the
+sha256 of what it was made from: the file's content, the size it was scaled to cover, the background shown through it,
+and the version of this format. A renamed file keeps its entry, a changed one does not find the old.
+"""
+
+import hashlib
+import json
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..files.folder import pictures_in
+from ..files.video import Clip, read
+from .transforms import cover
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaled:
+    """What entries are made with, beside the file itself."""
+
+    root: Path  # folder of the entries
+    height: int  # pixels that every frame covers
+    width: int  # pixels that every frame covers
+    background: tuple[int, int, int]  # RGB behind what is transparent
+
+    def key(self, digest: str) -> str:
+        made_with = [VERSION, digest, self.height, self.width, self.background]
+        return hashlib.sha256(json.dumps(made_with).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One clip in the cache."""
+
+    digest: str  # sha256 of the source's content
+    times: list[float]  # seconds, start of each frame
+    duration: float  # seconds, end of the last frame
+    height: int  # pixels of the source
+    width: int  # pixels of the source
+    shape: tuple[int, ...]  # of the frames
+    checksum: int  # crc32 of the frames
+    path: str  # of the frames
+
+    def frames(self) -> np.ndarray:
+        return np.load(self.path, mmap_mode="r")
+
+
+def folder(given: str = "") -> Path:
+    """Where entries are kept: as given, or in the user's cache folder."""
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "filmgrain" / "clips"
+
+
+def digest_of(path: Path) -> str:
+    """sha256 of a file's content; of a folder of frames, of the digests of its pictures in order."""
+    if path.is_dir():
+        return hashlib.sha256("".join(map(digest_of, pictures_in(path))).encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find(digest: str, scaled: Scaled) -> Entry | None:
+    """The entry of a content, if it is there and undamaged."""
+    frames, about = _paths(digest, scaled)
+    try:
+        entry = Entry(**json.loads(about.read_text()), path=str(frames))
+        pixels = np.load(frames, mmap_mode="r")
+        sound = pixels.shape == tuple(entry.shape) and pixels.dtype == np.uint8
+        return entry if sound and zlib.crc32(pixels.data) == entry.checksum else None
+    except (OSError, ValueError, TypeError, OverflowError):
+        return None
+
+
+def make(source: Path, digest: str, scaled: Scaled) -> None:
+    """Decode a file into the cache. Raises `Unreadable` for the file, OSError for the cache's own disk."""
+    sizes = []
+
+    def size(height: int, width: int) -> tuple[int, int]:
+        sizes.append((height, width))
+        return cover(height, width, (scaled.height, scaled.width))
+
+    clip: Clip = read(source, background=scaled.background, size=size)
+    frames, about = _paths(digest, scaled)
+    about_it = {
+        "digest": digest,
+        "times": clip.times.tolist(),
+        "duration": clip.duration,
+        "height": sizes[0][0],
+        "width": sizes[0][1],
+        "shape": clip.frames.shape,
+        "checksum": zlib.crc32(clip.frames.data),
+    }
+    frames.parent.mkdir(parents=True, exist_ok=True)
+    part = frames.with_suffix(f".{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            np.save(file, clip.frames)
+        part.replace(frames)
+        part.write_text(json.dumps(about_it))
+        part.replace(about)  # last: an entry without it does not exist
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _paths(digest: str, scaled: Scaled) -> tuple[Path, Path]:
+    stem = scaled.root / scaled.key(digest)
+    return stem.with_suffix(".npy"), stem.with_suffix(".json")
