@@ -62,6 +62,7 @@ def _delays(file: BinaryIO, image: Image.Image, kind: str) -> list[float]:
     if kind in ("jpeg", "bmp", "tiff"):
         return [0.0]
     if kind == "avif":
+        image.load()  # for the duration
         return [image.info.get("duration", 0) / 1000 or UNSAID] * getattr(image, "n_frames", 1)
     position = file.tell()
     found = delays(file, kind)

@@ -40,6 +40,8 @@ def contact_sheet(
         left = gap + column * (width + gap) + (width - shown.shape[2]) // 2
         sheet[:, top : top + shown.shape[1], left : left + shown.shape[2]] = shown
     if labels:
+        if len(labels) != rows:
+            raise ValueError(f"{len(labels)} labels for {rows} rows; give one a row")
         tops = [gap + row * (height + gap) for row in range(rows)]
         margin = _margin(labels, tops, height, len(sheet[0]))
         sheet = np.concatenate([np.broadcast_to(margin, (frames, *margin.shape)), sheet], axis=2)
