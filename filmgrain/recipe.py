@@ -1,0 +1,174 @@
+"""A run as one recipe: frozen dataclasses, and the TOML file that is kept beside the weights.
+
+    [data] name = "moving_shapes"      a file of data/, and the fields of its Config
+    [network] name = "unet3d"          of networks/
+    [codec] name = "pixels"            of autoencoders/; may be left out
+    [diffusion] [diffusion.schedule]   model.Config
+    [task] name = "diffusion"          of tasks/; may be left out
+    [train]                            training.Config
+    [sample]                           generate.videos.Config
+"""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import model, recipe_toml
+from .generate.videos import Config as Sampling
+from .recipe_toml import RecipeError, Table
+from .rooms import find, name_of, names, nearest
+from .training.config import Config as Training
+
+__all__ = ["Recipe", "RecipeError", "dumps", "load", "loads", "override", "shipped"]
+
+FORMAT = 1  # of the file; raised when an older version would misread it
+ROOMS = {"data": "data", "network": "networks", "codec": "autoencoders", "task": "tasks"}  # sections with a name
+USUAL = {"codec": "pixels", "task": "diffusion"}  # names that may be left out
+CONFIGS: dict[str, type] = {"diffusion": model.Config, "train": Training, "sample": Sampling}  # sections without
+FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parent.parent / "recipes")  # in a wheel; in a checkout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that a run depends on. The sections are Configs of the rooms named above."""
+
+    data: Any
+    network: Any
+    codec: Any = field(default_factory=lambda: find("autoencoders", "pixels").Config())
+    diffusion: model.Config = field(default_factory=model.Config)
+    task: Any = field(default_factory=lambda: find("tasks", "diffusion").Config())
+    train: Training = field(default_factory=Training)
+    sample: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        given, expected = self.data.shape[0], getattr(self.network, "channels", None)
+        if name_of(self.codec) == "pixels" and expected not in (None, given):
+            raise ValueError(f"network.channels={expected}, but the data have {given}; set network.channels={given}")
+
+
+SECTIONS = tuple(Recipe.__dataclass_fields__)
+
+
+def load(source: str | Path) -> Recipe:
+    """The recipe of a TOML file, or one of the shipped recipes by its name."""
+    path = Path(source)
+    if path.suffix != ".toml" and not path.is_file():
+        if str(source) not in shipped():
+            raise RecipeError(f'"{source}" is neither a file nor a recipe of filmgrain{nearest(str(source), [*shipped()])}')
+        path = shipped()[str(source)]
+    try:
+        return loads(path.read_text(encoding="utf-8"), source=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with filmgrain, by name."""
+    return {path.stem: path for folder in FOLDERS for path in sorted(folder.glob("*.toml"))}
+
+
+def loads(text: str, *, source: str = "recipe") -> Recipe:
+    """The recipe of a TOML text. Raises `RecipeError`, whose one line begins with `source`."""
+    try:
+        return _recipe(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValueError) as error:  # RecipeError is a ValueError
+        raise RecipeError(f"{source}: {error}") from None
+
+
+def dumps(recipe: Recipe) -> str:
+    """The recipe as TOML, every field with its meaning. loads(dumps(recipe)) == recipe."""
+    parts = [[f"format = {FORMAT}  # of this file"]]
+    for section in SECTIONS:
+        config = getattr(recipe, section)
+        parts.append(recipe_toml.write(config, section, name_of(config) if section in ROOMS else ""))
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """The recipe with settings such as "train.steps=2000", "network.mults=[1, 2]" or "data.name=fireworks" changed.
+
+    Values are TOML; what is none is a string. A new `name` replaces its section: the defaults of the newly named
+    module, and what else is set here.
+    """
+    table = tomllib.loads(dumps(recipe))
+    changes = [_change(setting, table) for setting in settings]
+    for path, value in sorted(changes, key=lambda change: change[0][-1] != "name"):  # a name first: it clears the rest
+        inner = table
+        for key in path[:-1]:
+            inner = inner.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise RecipeError(f"--set {'.'.join(path)}: {key} is no table, so nothing can be set inside it")
+        if path[-1] == "name" and inner.get("name") != value:
+            inner.clear()
+        inner[path[-1]] = value
+    try:
+        return _recipe(table)
+    except ValueError as error:
+        raise RecipeError(f"--set: {error}") from None
+
+
+def _change(setting: str, table: Table) -> tuple[list[str], Any]:
+    """The path and the value of "train.steps=2000"."""
+    name, equals, text = (part.strip() for part in setting.partition("="))
+    if not name or not equals:
+        raise RecipeError(f"--set {setting}: expected KEY=VALUE, such as train.steps=2000")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    if not isinstance(value, (bool, int, float, str, list, dict)):  # TOML would have a folder 2024-01-31 be a date
+        value = text
+    path, old = name.split("."), table
+    for key in path:
+        old = old.get(key, {}) if isinstance(old, dict) else {}
+    named = isinstance(old, dict) and "name" in old and isinstance(value, str)  # schedule=flow is schedule.name=flow
+    return [*path, "name"] if named else path, value
+
+
+def _recipe(table: Table) -> Recipe:
+    table = dict(table)
+    made_by = table.pop("format", FORMAT)
+    if not isinstance(made_by, int) or made_by > FORMAT:
+        raise RecipeError(f"has format {made_by}, made by a newer version; this one reads up to {FORMAT}: update filmgrain")
+    for section, values in table.items():
+        if section not in SECTIONS:
+            raise RecipeError(f"there is no section [{section}]{nearest(section, list(SECTIONS))}")
+        if not isinstance(values, dict):
+            raise RecipeError(f"{section}={recipe_toml.literal(values)} is no section; write [{section}] and its keys below")
+    return Recipe(**{section: _section(section, table.get(section, {})) for section in SECTIONS})
+
+
+def _section(section: str, table: Table) -> Any:
+    cls = CONFIGS.get(section) or _config(section, table.get("name", USUAL.get(section)))
+    fields = {key: value for key, value in table.items() if key != "name" or section in CONFIGS}
+    return recipe_toml.read(cls, fields, section)
+
+
+def _config(section: str, name: Any) -> type:
+    """The Config of the module that is named in a section."""
+    room = ROOMS[section]
+    if not isinstance(name, str):
+        given = "no name" if name is None else f"the name {recipe_toml.literal(name)}"
+        raise RecipeError(f"[{section}] has {given}; use one of {', '.join(_choices(room))}")
+    try:
+        cls = _config_in(room, name)
+    except ValueError as error:
+        if "." in name:
+            raise RecipeError(f"{section}.name: {error}") from None
+        cls = None
+    if cls is None:
+        raise RecipeError(f'{section}.name="{name}" is unknown{nearest(name, _choices(room))}')
+    return cls
+
+
+def _config_in(room: str, name: str) -> type | None:
+    """A module's own Config; the rooms hold other files too, without one."""
+    module = find(room, name)
+    cls = getattr(module, "Config", None)
+    return cls if cls is not None and cls.__module__ == module.__name__ else None
+
+
+def _choices(room: str) -> list[str]:
+    return [name for name in names(room) if _config_in(room, name)]
