@@ -43,7 +43,6 @@ def train(recipe: Recipe, folder: str | Path, *, resume: bool = False) -> None:
         seed=recipe.train.seed,
         held_out=held_out,
         sampling=recipe.sample,
-        fps=getattr(recipe.data, "fps", 0) or 8,
     )
     config = recipe.train
     batches = find("data", "loader").Loader(dataset, batch=config.batch, seed=config.seed, workers=config.workers).batches

@@ -28,11 +28,14 @@ class Config:
     sampler: str = "ddim"  # a file of samplers/, or the dotted path of one's own
     steps: int = 50  # intervals of the grid of noise levels
     options: dict[str, float] = field(default_factory=dict)  # of the sampler: eta of ddim, gamma of ancestral
+    fps: float = 8.0  # frames a second at which samples are shown
     clip: bool = True  # keep x0 in [-1, 1] before each update, where the codec is bounded
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} is not a number of sampling steps; use 1 or more")
+        if self.fps <= 0:
+            raise ValueError(f"fps={self.fps} is not a frame rate; use a number above 0")
         parameters = inspect.signature(find("samplers", self.sampler).sample).parameters.values()
         known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "noise"]
         for name in self.options:

@@ -44,9 +44,9 @@ class Task:
     """Keeps to training/task.py. The times and the noise of draw n are functions of (seed, n)."""
 
     def __init__(
-        self, config: Config, model: DiffusionModel, *, seed: int, held_out: Dataset | None, sampling: Sampling, fps: float
+        self, config: Config, model: DiffusionModel, *, seed: int, held_out: Dataset | None, sampling: Sampling
     ):
-        self.config, self.model, self.seed, self.sampling, self.fps = config, model, seed, sampling, fps
+        self.config, self.model, self.seed, self.sampling = config, model, seed, sampling
         self.held_out = held_out if held_out is not None and len(held_out) and config.validation else None
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
@@ -81,7 +81,7 @@ class Task:
         x = generate(self.model, self.config.previews, seed=self.seed, config=self.sampling)
         clips = list(to_uint8(x if x.ndim == 5 else x[:, :, None]).numpy())
         sheet, strip = folder / f"step-{step:08d}.gif", folder / f"step-{step:08d}.png"
-        write_gif(sheet, contact_sheet(clips), self.fps)
+        write_gif(sheet, contact_sheet(clips), self.sampling.fps)
         write_png(strip, film_strip(clips))
         return [sheet, strip]
 
