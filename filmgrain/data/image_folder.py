@@ -75,6 +75,10 @@ class Dataset:
         x = view(entry.frames(), [0], size, crop=config.crop, flip=config.flip, rng=rng)
         return {"x": x[:, 0], "source": name}
 
+    def shares(self) -> list[tuple[str, Entry, int]]:
+        """Each file's name, entry and items an epoch."""
+        return [(name, entry, 1) for name, entry in self.pictures]
+
     def summary(self) -> list[str]:
         lines = [f"{self.split}: {len(self):,} pictures"]
         if self.split == "held_out" and not self.pictures:
