@@ -41,8 +41,10 @@ def load(path: Path) -> Any:
         target = Path(folder, "contents.safetensors")
         _run_child(path, target)
         found = tensors.load(target)
-        tree = json.loads(tensors.header(target).metadata[TREE])
-    return _decode(tree, found)
+        try:
+            return _decode(json.loads(tensors.header(target).metadata[TREE]), found)
+        except RecursionError:
+            raise Refused(f"{path} was refused: its containers are nested hundreds deep") from None
 
 
 def _run_child(path: Path, target: Path) -> None:
@@ -103,8 +105,8 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if asked := re.search(r"GLOBAL (\S+)", text):
         return f"its pickle asks for {asked[1]}, and a checkpoint needs tensors and numbers only"
-    if "PytorchStreamReader" in text or isinstance(error, EOFError):
-        return "it is cut short or damaged"
+    if "PytorchStreamReader" in text or "inline_container" in text or isinstance(error, EOFError):
+        return "it is cut short, damaged, or another kind of archive"
     if "WeightsUnpickler" in text or "Invalid magic number" in text or not text:
         return "it is not a file that torch.save wrote"
     return f"{type(error).__name__}: {text.splitlines()[0]}"
