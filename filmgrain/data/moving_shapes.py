@@ -152,7 +152,7 @@ def draw_shape(config: Config, rng: random.Random) -> Shape:
 
 
 def _path(motion: str, frames: int, speed: float, room: np.ndarray, rng: random.Random) -> np.ndarray:
-    """The centre's way (f, 2) in a box of size `room`, at `speed` pixels a frame, slower where it would leave the box."""
+    """The centre's way (f, 2) in a box of size `room`, at `speed` pixels a frame, slower where it would leave it."""
     time = np.arange(frames)[:, None]
     if motion == "bouncing":
         angle = rng.uniform(0, 2 * math.pi)
