@@ -126,6 +126,17 @@ def test_gamma_is_an_exponent(gamma):
     torch.testing.assert_close(minus, posterior_mean(z, x0, t, s) - expected)
 
 
+@pytest.mark.parametrize("eta", [0.25, 0.5, 1.0])
+def test_a_step_of_ddim_has_eta_times_the_posteriors_deviation(eta):
+    """Song et al. 2021, eq. 12 and 16. The moments of a whole walk cannot tell: every eta keeps the marginals."""
+    t, s = torch.tensor(-2.0, dtype=F64), torch.tensor(1.0, dtype=F64)
+    z, x0 = torch.randn(2, 3, dtype=F64), torch.randn(2, 3, dtype=F64)
+    deviation = eta * beta_tilde(t, s).sqrt()
+    eps = (z - alpha(t) * x0) / sigma(t)
+    expected = alpha(s) * x0 + (sigma(s) ** 2 - deviation**2).sqrt() * eps + deviation
+    torch.testing.assert_close(one_step(ddim, t, s, z, x0, eta=eta), expected)
+
+
 def test_each_step_of_the_chain_is_ddpm():
     """Mistake 3, through the sampler: a step of the T-step chain is Ho et al. 2020, Algorithm 2, at both variances."""
     table = LinearBeta().table
