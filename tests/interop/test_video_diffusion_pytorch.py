@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from filmgrain.autoencoders import pixels
+from filmgrain.blocks.embedding import RelativePosition
 from filmgrain.diffusion.cond import Cond
 from filmgrain.diffusion.schedules import CosineBeta, grid
 from filmgrain.guidance.static_threshold import StaticThreshold
@@ -63,6 +64,12 @@ def test_same_weights_same_outputs(peer, make):
 def test_same_outputs_for_any_number_of_frames(peer, frames):
     theirs = their_unet(peer, dim=16, dim_mults=(1, 2))
     assert_equal(*outputs(theirs, ours_of(theirs.state_dict()), frames, 8, 8))
+
+
+def test_same_buckets_of_distance(peer):
+    distance = torch.arange(-200, 201)[None]
+    theirs = peer.RelativePositionBias._relative_position_bucket(distance, num_buckets=32, max_distance=32)
+    assert torch.equal(RelativePosition(1).bucket(distance), theirs)
 
 
 def test_group_norm_of_earlier_versions(peer, monkeypatch):

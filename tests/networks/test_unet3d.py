@@ -1,0 +1,140 @@
+"""The 3D U-Net's own promises: its size, its padding, its options, and that only temporal attention joins frames."""
+
+import pytest
+import torch
+
+from filmgrain.blocks.attention import TemporalAttention
+from filmgrain.diffusion.cond import Cond
+from filmgrain.networks.unet3d import Config, Network
+
+SMALL = {"width": 16, "mults": (1, 2), "heads": 2, "head_width": 8}
+
+
+def small(**changes) -> Network:
+    torch.manual_seed(0)
+    network = Network(Config(**(SMALL | changes))).eval()
+    torch.nn.init.normal_(network.out.weight, std=0.1)
+    return network
+
+
+def count(config: Config) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in Network(config).parameters())
+
+
+def test_counts_of_the_published_network():
+    assert count(Config()) == 35_706_243
+    assert count(Config(condition=768)) == 41_801_859 - 768  # whose null vector is the conditioner's
+
+
+def test_a_new_network_puts_out_zero():
+    network = Network(Config(**SMALL))
+    assert not network(torch.randn(1, 3, 2, 8, 8), torch.zeros(1), Cond()).any()
+
+
+@torch.no_grad()
+def test_sizes_that_do_not_divide_are_padded_by_their_edges_and_cropped():
+    network, logsnr = small(), torch.zeros(1)
+    z = torch.randn(1, 3, 2, 7, 10)  # one halving: one more row below, no column
+    padded = torch.cat([z, z[..., -1:, :]], dim=-2)
+    assert torch.equal(network(z, logsnr, Cond()), network(padded, logsnr, Cond())[..., :7, :])
+
+
+@torch.no_grad()
+def test_patches_cost_a_quarter_and_keep_the_shape():
+    network, z = small(patch=2), torch.randn(1, 3, 2, 10, 7)
+    assert network.first.in_channels == network.out.out_channels == 12
+    seen = []
+    network.first.register_forward_hook(lambda module, args, out: seen.append(out.shape[-2:]))
+    assert network(z, torch.zeros(1), Cond()).shape == z.shape
+    assert seen == [(6, 4)]  # of 12 x 8, the next multiple of 2 x 2
+
+
+@torch.no_grad()
+def test_a_patch_covers_neighbouring_pixels():
+    network, z = small(patch=2), torch.zeros(1, 3, 1, 8, 8)
+    network.first.weight.zero_()
+    network.first.weight[:, :, 3, 3] = torch.eye(12).repeat(2, 1)[:16]  # passes each of the 12 inputs on
+    features = []
+    network.first.register_forward_hook(lambda module, args, out: features.append(out - module.bias[:, None, None]))
+    z[0, 1, 0, 5, 2] = 1
+    network(z, torch.zeros(1), Cond())
+    assert features[0][0, :12].nonzero().tolist() == [
+        [1 * 4 + 1 * 2 + 0, 2, 1]
+    ]  # channel 1, row 1, column 0 of patch (2, 1)
+
+
+@torch.no_grad()
+def test_condition_enters_with_the_noise_level():
+    network, z = small(condition=5), torch.randn(2, 3, 2, 8, 8)
+    one, other = (network(z, torch.zeros(2), Cond(vector=torch.randn(2, 5))) for _ in range(2))
+    assert (one - other).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_steps_are_taken_as_they_are():
+    """A step s stands for the noise level whose sinusoid it is: s = 1000 (2 / pi) atan(e^(-logsnr / 2))."""
+    by_step, by_level = small(steps=True), small()
+    z, logsnr = torch.randn(1, 3, 2, 8, 8), torch.zeros(1)
+    assert torch.allclose(by_step(z, torch.tensor([500]), Cond()), by_level(z, logsnr, Cond()), atol=1e-5)
+
+
+def between_frames(network: Network) -> torch.Tensor:
+    """The largest |d out / d z| for each pair (frame of out, frame of z), along a random direction of out."""
+    z = torch.randn(1, 3, 4, 8, 8, requires_grad=True)
+    out = network(z, torch.zeros(1), Cond())
+    rows = [
+        torch.autograd.grad(frame.sum(), z, retain_graph=True)[0].abs().amax((0, 1, 3, 4)) for frame in out.unbind(2)
+    ]
+    return torch.stack(rows)
+
+
+def still(network: Network) -> Network:
+    """Its temporal attention put out of action."""
+    for module in network.modules():
+        if isinstance(module, TemporalAttention):
+            torch.nn.init.zeros_(module.out.weight)
+    return network
+
+
+def test_temporal_attention_alone_joins_frames():
+    assert (between_frames(small()) > 0).all()
+    alone = between_frames(still(small()))
+    assert torch.equal(alone != 0, torch.eye(4, dtype=torch.bool))
+
+
+def test_group_norm_joins_frames_too():
+    assert (between_frames(still(small(norm="group"))) > 0).all()
+
+
+@torch.no_grad()
+def test_frames_are_told_apart_by_their_order():
+    network, z = small(), torch.randn(1, 3, 4, 8, 8)
+    forwards, backwards = network(z, torch.zeros(1), Cond()), network(z.flip(2), torch.zeros(1), Cond()).flip(2)
+    assert (forwards - backwards).abs().max() > 1e-4
+    frozen = still(network)
+    assert torch.allclose(
+        frozen(z, torch.zeros(1), Cond()), frozen(z.flip(2), torch.zeros(1), Cond()).flip(2), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"norm": "batch"}, 'norm="batch" is unknown; use "rms" or "group"'),
+        ({"mults": ()}, r"mults=\(\) needs one positive number a level"),
+        ({"mults": (1, 0)}, r"mults=\(1, 0\) needs one positive number a level"),
+        ({"channels": 0}, "channels=0 is not positive"),
+        ({"heads": -1}, "heads=-1 is not positive"),
+        ({"patch": 0}, "patch=0 is not positive"),
+        ({"condition": -1}, "condition=-1 is negative"),
+        ({"head_width": 5}, "head_width=5 is odd, .* use 6"),
+        ({"width": 2}, "width=2 is too small .* use 4"),
+        ({"width": 17}, "width=17 .* multiple of 2; use 18"),
+        ({"width": 20, "norm": "group"}, "width=20 .* multiple of 8; use 24"),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_line(settings, message):
+    with pytest.raises(ValueError, match=message) as error:
+        Config(**settings)
+    assert "\n" not in str(error.value)
