@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, BinaryIO, NoReturn
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation
@@ -30,7 +32,7 @@ DEMUXERS = {
 MAX_PIXELS = 100_000_000  # of one frame, whatever the header or the middle of the stream says
 UNSPECIFIED = 2  # colour space of ISO 23091-4: not said
 HD_HEIGHT = 720  # rows from which an unspecified colour space is BT.709, below it BT.601
-EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT  # else 1 level too dark
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
@@ -72,31 +74,29 @@ def opened(file: BinaryIO, kind: str) -> Iterator[tuple[InputContainer, VideoStr
 
 
 def info(file: BinaryIO, kind: str) -> Info:
-    """Frames and duration as the header says, or by counting packets; the size as of the first frame, decoded."""
+    """Frames and duration by counting packets, or as an MP4's index says; the size as of the first frame, decoded."""
     with opened(file, kind) as (container, stream):
-        if stream.frames and stream.duration and stream.time_base:
+        if kind == "mp4" and stream.frames and stream.duration and stream.time_base:
             count, duration = stream.frames, float(stream.duration * stream.time_base)
         else:
-            times = [p.pts * float(p.time_base or 0) for p in container.demux(stream) if p.pts is not None]
+            times = [p.pts * float(p.time_base or 0) for p in _packets(container, stream) if p.pts is not None]
             count = len(times)
             duration = max(times) - min(times) + _usual_length(stream) if times else 0.0
-            container.seek(0)
         width, height = stream.codec_context.width, stream.codec_context.height
-        if width * height <= MAX_PIXELS:
-            first = next(container.decode(stream), None)
+    if width * height <= MAX_PIXELS:
+        with opened(file, kind) as (container, stream):
+            first = next(_decoded(container, stream), None)
             if first is None:
                 raise ValueError("has no frames")
             width, height = _image(first, stream, (0, 0, 0)).size
-    return Info(count, height, width, duration if count > 1 else 0.0)
+    return Info(max(count, 1), height, width, duration if count > 1 else 0.0)
 
 
 def frames(file: BinaryIO, kind: str, background: RGB) -> Iterator[tuple[float, float, Image.Image]]:
     """Each frame's start and length in seconds, and its RGB image."""
     with opened(file, kind) as (container, stream):
         origin, last, end = None, -1.0, 0.0
-        for frame in container.decode(stream):
-            if frame.is_corrupt:
-                raise ValueError("damaged")
+        for frame in _decoded(container, stream):
             tick = float(frame.time_base or 0)  # seconds
             at = None if frame.pts is None else frame.pts * tick
             origin = at if origin is None else origin
@@ -106,6 +106,23 @@ def frames(file: BinaryIO, kind: str, background: RGB) -> Iterator[tuple[float, 
             length = frame.duration * tick or _usual_length(stream)
             last, end = start, start + length
             yield start, length, _image(frame, stream, background)
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    """All packets but empty ones, by which Theora repeats a frame and which a decoder takes for the end."""
+    return (packet for packet in container.demux(stream) if packet.size)
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    packets = chain(_packets(container, stream), [None])  # None: whatever the decoder still holds back
+    for packet in packets:
+        try:
+            frames = stream.decode(packet)
+        except av.FFmpegError:
+            raise ValueError(f"{stream.codec_context.name} data that cannot be decoded") from None
+        if any(frame.is_corrupt for frame in frames):
+            raise ValueError("damaged")
+        yield from frames
 
 
 def _usual_length(stream: VideoStream) -> float:
@@ -121,8 +138,8 @@ def _image(frame: VideoFrame, stream: VideoStream, background: RGB) -> Image.Ima
     alpha = any(component.is_alpha for component in frame.format.components)
     array = frame.to_ndarray(format="rgba" if alpha else "rgb24", src_colorspace=space, interpolation=EXACT)
     image = rgb(Image.fromarray(array), background)
-    aspect = stream.sample_aspect_ratio or 1
-    if aspect != 1 and 1 / 4 < aspect < 4:
+    aspect = float(stream.sample_aspect_ratio or 1)
+    if 0.02 < abs(aspect - 1) < 3:  # nearly square is meant to be square, and 100 : 1 is damage
         image = image.resize((max(1, round(image.width * aspect)), image.height), Image.Resampling.BICUBIC)
     turn = TURNS.get(round(frame.rotation) % 360)
     return image if turn is None else image.transpose(turn)

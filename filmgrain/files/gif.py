@@ -8,7 +8,7 @@ import numpy as np
 from PIL import GifImagePlugin, Image
 
 MIN_DELAY = 2  # hundredths of a second: browsers show shorter ones as 10
-SAMPLE = 1 << 16  # pixels from which a palette is made
+SAMPLE = 1 << 15  # pixels from which a palette is made
 VISIBLE = 4.0  # root mean square error in levels of 255 above which one palette for the whole clip shows
 AT_ONCE = 1 << 14  # colours compared with the palette at a time; bounds memory to 16 MB
 

@@ -19,7 +19,13 @@ from filmgrain.files.encode import read_recipe
 from filmgrain.files.kinds import kind, kind_of
 from filmgrain.files.video import Unreadable, probe, read
 
-STREAMS = {"mpeg2.mpg", "h264.ts", "flv1.flv", "msmpeg4.wmv", "vp8.ogv"}  # these do not say how long they are
+STREAMS = {
+    "mpeg2.mpg",
+    "h264.ts",
+    "flv1.flv",
+    "msmpeg4.wmv",
+    "vp8.ogv",
+}  # these do not say how long they are
 SAY_THEIR_LENGTH = [name for name in [*VIDEOS, *ANIMATIONS, *STILLS] if name not in STREAMS]
 SECONDS = 5
 
