@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from filmgrain.files import fsio, tensors
-from filmgrain.training.run import Run
+from ..files import fsio, tensors
+from .run import Run
 
 FORMAT = 1  # raised when an older reader would misread a checkpoint
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from filmgrain.files import fsio, tensors
-from filmgrain.training import checkpoint, optimizer
-from filmgrain.training.checkpoint import State
-from filmgrain.training.log import Log
-from filmgrain.training.run import ResumeRefused, Run
-from filmgrain.training.step import Stepper
+from ..files import fsio, tensors
+from . import checkpoint, optimizer
+from .checkpoint import State
+from .log import Log
+from .run import ResumeRefused, Run
+from .step import Stepper
 
 
 class NonFinite(Exception):

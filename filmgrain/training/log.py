@@ -14,9 +14,9 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from filmgrain.files import fsio
-from filmgrain.training.config import Config
-from filmgrain.training.run import Run
+from ..files import fsio
+from .config import Config
+from .run import Run
 
 PLAIN_SECONDS = 15.0  # between two lines where there is no terminal to draw a bar on
 

@@ -7,18 +7,18 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from filmgrain.files import fsio
-from filmgrain.training import optimizer
-from filmgrain.training.checkpoint import State
-from filmgrain.training.config import Config
-from filmgrain.training.keeper import Keeper, NonFinite
-from filmgrain.training.log import Log
-from filmgrain.training.observe import observing
-from filmgrain.training.place import Place
-from filmgrain.training.run import ResumeRefused, Run
-from filmgrain.training.step import Stepper
-from filmgrain.training.stop import Signals, Stopped
-from filmgrain.training.task import Batch, Task
+from ..files import fsio
+from . import optimizer
+from .checkpoint import State
+from .config import Config
+from .keeper import Keeper, NonFinite
+from .log import Log
+from .observe import observing
+from .place import Place
+from .run import ResumeRefused, Run
+from .step import Stepper
+from .stop import Signals, Stopped
+from .task import Batch, Task
 
 T = TypeVar("T")
 Batches = Callable[[int], Iterator[Batch]]  # the endless stream of batches from a draw number on

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from filmgrain.training.ema import EMA
-from filmgrain.training.place import Place
+from .ema import EMA
+from .place import Place
 
 
 @contextmanager

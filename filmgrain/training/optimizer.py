@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Adam, AdamW
 
-from filmgrain.training.config import Config
+from .config import Config
 
 
 def build(config: Config, parameters: dict[str, Parameter]) -> Adam:

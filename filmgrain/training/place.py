@@ -26,7 +26,9 @@ class Place:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def move(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return {key: value.to(self.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+        """Tensors to the device, but for the draw numbers "n": seeds are made of them, on the host."""
+        moving = {key for key, value in batch.items() if isinstance(value, Tensor) and key != "n"}
+        return {key: value.to(self.device) if key in moving else value for key, value in batch.items()}
 
     def __str__(self) -> str:
         return f"{self.device}, {str(self.dtype).removeprefix('torch.')}"

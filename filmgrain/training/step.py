@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from filmgrain.training import optimizer
-from filmgrain.training.config import Config
-from filmgrain.training.ema import EMA
-from filmgrain.training.place import Place
-from filmgrain.training.task import Batch, Task
+from . import optimizer
+from .config import Config
+from .ema import EMA
+from .place import Place
+from .task import Batch, Task
 
 
 class Stepper:

@@ -5,7 +5,9 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-Batch = dict[str, Any]  # "n" (b) int64 are the draw numbers, "source" a list of b names; the rest is the task's
+Batch = dict[
+    str, Any
+]  # "n" (b) int64 are the draw numbers (on the host), "source" a list of b names; the rest is the task's
 
 
 class Task(Protocol):
