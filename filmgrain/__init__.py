@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {  # name: where it lives; imported when first used, so that `import filmgrain` costs nothing
     "Recipe": "recipe",
-    "for_folder": "recipe",
+    "for_folder": "defaults",
     "load_recipe": "recipe:load",
     "override": "recipe",
     "train": "runs",

@@ -7,6 +7,8 @@
     [task] name = "diffusion"          of tasks/; may be left out
     [train]                            training.Config
     [sample]                           generate.videos.Config
+
+A `name` may be the dotted path of one's own module.
 """
 
 import tomllib
@@ -56,7 +58,7 @@ def load(source: str | Path) -> Recipe:
     path = Path(source)
     if path.suffix != ".toml" and not path.is_file():
         if str(source) not in shipped():
-            raise RecipeError(f'"{source}" is neither a file nor a recipe of filmgrain{nearest(str(source), [*shipped()])}')
+            raise RecipeError(f'"{source}" is no folder, file or shipped recipe{nearest(str(source), [*shipped()])}')
         path = shipped()[str(source)]
     try:
         return loads(path.read_text(encoding="utf-8"), source=str(path))
@@ -131,12 +133,12 @@ def _recipe(table: Table) -> Recipe:
     table = dict(table)
     made_by = table.pop("format", FORMAT)
     if not isinstance(made_by, int) or made_by > FORMAT:
-        raise RecipeError(f"has format {made_by}, made by a newer version; this one reads up to {FORMAT}: update filmgrain")
+        raise RecipeError(f"has format {made_by}, of a newer version; this one reads up to {FORMAT}: update filmgrain")
     for section, values in table.items():
         if section not in SECTIONS:
             raise RecipeError(f"there is no section [{section}]{nearest(section, list(SECTIONS))}")
         if not isinstance(values, dict):
-            raise RecipeError(f"{section}={recipe_toml.literal(values)} is no section; write [{section}] and its keys below")
+            raise RecipeError(f"{section}={recipe_toml.literal(values)} is no section; write [{section}], keys below")
     return Recipe(**{section: _section(section, table.get(section, {})) for section in SECTIONS})
 
 

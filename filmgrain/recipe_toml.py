@@ -22,7 +22,7 @@ class RecipeError(ValueError):
 
 
 @cache
-def comments(cls: type) -> dict[str, str]:
+def comments(cls: Any) -> dict[str, str]:
     """The comment behind each field of a dataclass: its meaning and unit. Empty where the source is not at hand."""
     try:
         source = inspect.getsource(cls)
@@ -37,12 +37,12 @@ def read(cls: type, table: Table, where: str) -> Any:
     for key in table:
         if key not in known:
             raise RecipeError(f'[{where}] has no "{key}"{nearest(key, list(known))}')
-    hints, values = get_type_hints(cls), {}
+    hints, said, values = get_type_hints(cls), comments(cls), {}
     for name, field in known.items():
         if name in table:
-            values[name] = _field(field, hints[name], table[name], f"{where}.{name}", comments(cls).get(name, ""))
+            values[name] = _field(field, hints[name], table[name], f"{where}.{name}", said.get(name, ""))
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise RecipeError(f"{where}.{name} is missing; give it a value ({comments(cls).get(name, name)})")
+            raise RecipeError(f"{where}.{name} is missing; give it a value ({said.get(name, name)})")
     try:
         return cls(**values)
     except ValueError as error:
@@ -110,7 +110,7 @@ def _value(given: Any, hint: Any) -> Any:
 
 
 def _kind(given: Any) -> str:
-    name = {list: "list", dict: "table"}.get(type(given), type(given).__name__)
+    name = "table" if isinstance(given, dict) else type(given).__name__
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 

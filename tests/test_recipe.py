@@ -65,7 +65,10 @@ def test_a_choice_is_a_string_or_a_table():
         ("[train]\nstepz = 5", 'a.toml: [train] has no "stepz"; did you mean "steps"?'),
         ("[trian]\nsteps = 5", 'a.toml: there is no section [trian]; did you mean "train"?'),
         ("train = 5", "a.toml: train=5 is no section"),
-        ('[train]\nsteps = "many"', 'a.toml: train.steps="many" is a str; expected int (optimiser steps of the whole run)'),
+        (
+            '[train]\nsteps = "many"',
+            'a.toml: train.steps="many" is a str; expected int (optimiser steps of the whole run)',
+        ),
         ("[train]\nsteps = 2.0", "train.steps=2.0 is a float; expected int"),
         ("[train]\nsteps = true", "train.steps=true is a bool; expected int"),
         ("[train]\ntensorboard = 1", "train.tensorboard=1 is an int; expected bool"),
@@ -109,7 +112,7 @@ def test_channels_must_agree():
 
 
 def test_a_newer_format_is_refused():
-    assert "format 99, made by a newer version" in refused("format = 99\n[unheard_of]\n" + MINIMAL)
+    assert "format 99, of a newer version" in refused("format = 99\n[unheard_of]\n" + MINIMAL)
 
 
 def test_override(recipe):

@@ -1,0 +1,48 @@
+"""The command line: one command a file, and no mathematics.
+
+Nothing here imports torch before a command runs, so that `--help` is at once. Exit codes: errors.py.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from .. import __version__
+from . import errors, import_, plan, sample, show, train
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command("train")(train.train)
+app.command("sample")(sample.command)
+app.command("plan")(plan.plan)
+app.command("show")(show.show)
+app.command("import")(import_.import_)
+
+
+@app.callback(invoke_without_command=True)
+def filmgrain(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback (or FILMGRAIN_DEBUG=1).")] = False,
+) -> None:
+    """Train and sample diffusion models of videos and images on your own files."""
+    if version:
+        print(f"filmgrain {__version__} (Python {platform.python_version()})")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs one command and leaves with its exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in arguments or os.environ.get("FILMGRAIN_DEBUG", "0") not in ("", "0")
+    try:
+        code = app(list(arguments), prog_name="filmgrain", standalone_mode=False)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        code = errors.report(error, debug=debug)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -22,6 +22,7 @@ Choice = tuple[dict[str, Any], str]  # settings, and "setting=value: why"
 class Suggestion:
     config: video_folder.Config | image_folder.Config
     reasons: list[str]  # a line a choice
+    fps: float = 8.0  # frames a second at which a window moves as its file does
 
 
 def suggest(folder: str, *, largest: int = 64) -> Suggestion:
@@ -45,7 +46,8 @@ def suggest(folder: str, *, largest: int = 64) -> Suggestion:
     size, why_size = _size(list(clips.values()), largest)
     why_flip = "flip=false: left and right may matter, as in writing or driving; set flip=true if they do not"
     config = video_folder.Config(folder=folder, **size, **frames, **pace, **short)
-    return Suggestion(config, [why_size, why_pace, why_frames, why_short, why_flip])
+    fps = config.fps or median(info.fps for info in clips.values()) / config.stride
+    return Suggestion(config, [why_size, why_pace, why_frames, why_short, why_flip], round(fps, 2))
 
 
 def _probed(paths: list[Path]) -> Iterable[tuple[Path, Info]]:

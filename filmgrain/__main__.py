@@ -1,0 +1,5 @@
+"""`python -m filmgrain` is `filmgrain`."""
+
+from filmgrain.cli import main
+
+main()

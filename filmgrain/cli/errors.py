@@ -1,0 +1,71 @@
+"""What the command line says of an error: one line, and an exit code."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+INTERNAL = 70
+# By name, since to import the classes would be to import torch. The nearest class of an error's ancestors counts.
+CODES = {
+    "filmgrain.cli.errors.Usage": 2,
+    "filmgrain.recipe_toml.RecipeError": 2,
+    "filmgrain.training.run.ResumeRefused": 3,
+    "filmgrain.files.fsio.Locked": 4,
+    "filmgrain.data.NoData": 65,
+    "filmgrain.files.clip.Unreadable": 65,
+    "filmgrain.files.fsio.Damaged": 65,
+    "filmgrain.files.tensors.Malformed": 65,
+    "filmgrain.interop.Refused": 65,
+    "filmgrain.runs.NotARun": 65,
+    "filmgrain.training.checkpoint.Mismatch": 65,
+    "filmgrain.training.checkpoint.NewerFormat": 65,
+    "filmgrain.data.loader.WorkerLost": INTERNAL,
+    "builtins.OSError": 74,
+    "filmgrain.training.keeper.NonFinite": 76,
+    "builtins.KeyboardInterrupt": 130,
+    "typer.Abort": 130,
+}
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+
+
+class Usage(Exception):
+    """What was typed cannot be done."""
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Inside, a ValueError is about what was typed."""
+    try:
+        yield
+    except ValueError as error:
+        raise Usage(str(error)) from error
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Prints the line and returns the exit code; with `debug`, the traceback before it."""
+    code, text = explain(error)
+    if debug:
+        traceback.print_exception(error)
+    print(f"filmgrain: {text}", file=sys.stderr)
+    return code
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"  # of a worker's traceback, the end says most
+    if hasattr(error, "format_message"):  # typer's own errors about arguments
+        return 2, f"{error.format_message()} (filmgrain --help)".replace("\n", " ")
+    if hasattr(error, "exit_code"):  # training.stop.Stopped
+        return error.exit_code, text
+    for ancestor in type(error).__mro__:
+        if (code := CODES.get(_name(ancestor))) is not None:
+            return code, "interrupted" if code == 130 else text
+    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
+        return INTERNAL, f"out of memory; lower train.batch (--batch of sample) or the clips' size ({text[:120]})"
+    return INTERNAL, f"internal error: {type(error).__name__}: {text}; please report it with what --debug shows"
+
+
+def _name(cls: type) -> str:
+    module = "typer" if cls.__module__.startswith("typer.") else cls.__module__
+    return f"{module}.{cls.__qualname__}"

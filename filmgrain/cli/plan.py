@@ -1,0 +1,84 @@
+"""`filmgrain plan FOLDER`: what training would make of every file, and what it would cost. Nothing is written there."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from rich.markup import escape
+from rich.table import Table
+from typer import Argument, Option
+
+from .console import console, progress, say
+
+if TYPE_CHECKING:
+    from ..data.plan import Fate
+    from ..recipe import Recipe
+
+SHOWN = 20  # files without --all
+
+
+def plan(
+    folder: Annotated[str, Argument(help="Folder of videos or pictures.")],
+    settings: Annotated[
+        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change the recipe: data.frames=8, ...")
+    ] = None,
+    every: Annotated[bool, Option("--all", help="List every file.")] = False,
+) -> None:
+    """Say what becomes of every file of a folder, and what memory and time training on it would take."""
+    from ..allocator import keep_freed_memory
+
+    keep_freed_memory()  # before torch allocates
+    from ..data.plan import plan as planned
+    from ..defaults import explained
+    from ..recipe import override
+
+    recipe, reasons = explained(folder)
+    recipe = override(recipe, settings or ())
+    with progress("decoding") as bar:
+        found = planned(recipe.data, bar)
+    used = [fate for fate in found.fates if not fate.refused]
+    refused = [fate for fate in found.fates if fate.refused]
+    _table(used, every)
+    _refusals(refused, every)
+    say("", *(line for line in found.summary if not line.startswith("refused ")))
+    say("", "chosen, unless you set it otherwise:", *(f"  {reason}" for reason in reasons))
+    _cost(recipe, items=sum(fate.train for fate in used))
+    say("", f"next: filmgrain train {folder}" + "".join(f" --set {setting}" for setting in settings or ()))
+
+
+def _table(fates: list["Fate"], every: bool) -> None:
+    table = Table("file", "frames", "fps", "size", "scaled to", "kept", "windows", "held out", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for fate in fates if every else fates[:SHOWN]:
+        size, scaled = f"{fate.width}x{fate.height}", f"{fate.scaled[1]}x{fate.scaled[0]}"
+        seen, items = (f"{fate.frames}", f"{fate.fps:.3g}", size, scaled), (f"{fate.train}", f"{fate.held_out}")
+        table.add_row(escape(fate.path), *seen, f"{fate.kept:.0%}", *items)  # escaped: names may have [brackets]
+    console.print(table)
+    _rest(len(fates), every)
+
+
+def _refusals(fates: list["Fate"], every: bool) -> None:
+    if not fates:
+        return
+    say("", f"{len(fates)} refused:")
+    say(*(f"  {fate.path}: {fate.refused}" for fate in (fates if every else fates[:SHOWN])))
+    _rest(len(fates), every)
+
+
+def _rest(count: int, every: bool) -> None:
+    if count > SHOWN and not every:
+        say(f"  ... and {count - SHOWN} more; --all lists them")
+
+
+def _cost(recipe: "Recipe", items: int) -> None:
+    from ..rooms import name_of
+    from ..training.log import clock
+    from .flow import blueprint, count
+    from .probe import probe
+
+    train = recipe.train
+    cost = probe(recipe)
+    draws = train.steps * train.batch * train.accumulate
+    say("", f"network: {name_of(recipe.network)}, {count(blueprint(recipe)):,} parameters, on {cost.place}")
+    say(f"a step of {train.batch * train.accumulate} items: {cost.seconds:.2f} s, and {cost.gigabytes:.1f} GB at most")
+    epochs = f"{draws / items:.1f} epochs of {items:,} items"
+    say(f"{train.steps:,} steps: {epochs}, about {clock(train.steps * cost.seconds)}")

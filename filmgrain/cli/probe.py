@@ -1,0 +1,37 @@
+"""What a step costs: two steps of the recipe's own network on random data."""
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ..recipe import Recipe
+
+
+class Cost(NamedTuple):
+    seconds: float  # a step
+    gigabytes: float  # the most that was held
+    place: str  # device and precision
+
+
+def probe(recipe: "Recipe") -> Cost:
+    """The second of two steps; the first one warms up."""
+    import torch
+
+    from ..rooms import find, name_of
+    from ..runs import build
+    from ..training.log import memory_gb
+    from ..training.place import Place
+    from ..training.step import Stepper
+
+    config = recipe.train
+    place = Place.choose(config.device, config.precision)
+    model = build(recipe).to(place.device).train()
+    Task = find("tasks", name_of(recipe.task)).Task
+    task = Task(recipe.task, model, seed=config.seed, held_out=None, sampling=recipe.sample)
+    stepper = Stepper(task, config, place)
+    batch = place.move({"x": torch.rand(config.batch, *recipe.data.shape) * 2 - 1, "n": torch.arange(config.batch)})
+    for number in range(2):
+        start = time.monotonic()
+        float(stepper.step(number, [batch] * config.accumulate)["loss"])  # waits for the device
+        seconds = time.monotonic() - start
+    return Cost(seconds, memory_gb(place.device), str(place))

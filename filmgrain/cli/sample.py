@@ -1,0 +1,131 @@
+"""`filmgrain sample RUN`: new videos or pictures, each with the recipe that made it inside."""
+
+import inspect
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+from typer import Argument, Option
+
+from .. import __version__
+from .console import progress, say
+from .errors import Usage, usage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..generate.videos import Config
+    from ..recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What can be typed. What is left out is as in the run's recipe."""
+
+    run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")]
+    count: Annotated[int, Option(min=1, help="Number of samples.")] = 16
+    steps: Annotated[int | None, Option(min=1, help="Sampling steps.")] = None
+    sampler: Annotated[str | None, Option(help="ddim, ancestral, or the dotted path of your own.")] = None
+    seed: Annotated[int, Option(help="The same seed gives the same samples.")] = 0
+    out: Annotated[Path | None, Option(help="Folder to write to; by default inside the run.")] = None
+    frames: Annotated[int | None, Option(min=1, help="Frames of a video.")] = None
+    height: Annotated[int | None, Option(min=1, help="Pixels.")] = None
+    width: Annotated[int | None, Option(min=1, help="Pixels.")] = None
+    batch: Annotated[int, Option(min=1, help="Samples at once; memory grows with it.")] = 8
+    fps: Annotated[float | None, Option(min=0.1, max=1000, help="Frames a second of the files.")] = None
+    settings: Annotated[list[str], Option("--set", metavar="KEY=VALUE", help="Such as sample.options.eta=0.5.")] = ()  # type: ignore[assignment]
+    weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
+
+
+def sample(options: Options) -> None:
+    from .. import runs
+    from ..diffusion.schedules import grid
+    from ..generate.videos import generate, to_uint8
+    from ..rooms import find
+    from ..training.checkpoint import read_state
+
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise Usage(f"--out {options.out} is a file; give a folder")
+    recipe, checkpoint = runs.recipe_of(options.run), runs.newest(options.run)
+    sampling = _sampling(recipe, options)
+    with usage():
+        model = runs.load(options.run, weights=options.weights)
+        grid(model.schedule, sampling.steps)  # refuses what the schedule cannot do
+    shape = _shape(model.shape, options)
+    step = read_state(checkpoint).step
+    start = time.monotonic()
+    with progress("sampling") as bar:
+        x = generate(
+            model, options.count, seed=options.seed, config=sampling, shape=shape, batch=options.batch, progress=bar
+        )
+    seconds = time.monotonic() - start
+    nfe = find("samplers", sampling.sampler).nfe(sampling.steps)
+    size = "x".join(map(str, shape))
+    say(f"{options.count} samples of {size} (channels first), {options.weights} weights of step {step}")
+    say(f"{sampling.sampler}, {sampling.steps} steps: NFE {nfe} a sample, {seconds:.1f} s in all")
+
+    made = {"filmgrain": __version__, "run": str(options.run), "step": step, "weights": options.weights}
+    made |= {"seed": options.seed, "shape": list(shape), **asdict(sampling), "nfe": nfe}
+    name = f"step-{step}-{sampling.sampler}-{sampling.steps}-seed-{options.seed}"
+    samples = to_uint8(x if x.ndim == 5 else x[:, :, None]).expand(-1, -1, -1, -1, 3).numpy()
+    for path in _write(options.out or options.run / "samples" / name, samples, made, still=x.ndim == 4):
+        say(str(path))
+
+
+def _sampling(recipe: "Recipe", options: Options) -> "Config":
+    """How the run samples, with what was typed in its place."""
+    from ..recipe import override
+
+    settings = []
+    if options.sampler not in (None, recipe.sample.sampler):
+        settings += [f'sample.sampler="{options.sampler}"', "sample.options={}"]  # another sampler has other options
+    settings += [f"sample.steps={options.steps}"] if options.steps else []
+    settings += [f"sample.fps={options.fps}"] if options.fps else []
+    for setting in options.settings:
+        if not setting.startswith("sample."):
+            raise Usage(f"--set {setting}: only sample.* can be set here; the rest is as it was trained")
+    return override(recipe, [*settings, *options.settings]).sample
+
+
+def _shape(shape: tuple[int, ...], options: Options) -> tuple[int, ...]:
+    """(c, f, h, w) or (c, h, w) of one sample."""
+    channels, *frames, height, width = shape
+    if options.frames is not None and not frames:
+        raise Usage(f"--frames {options.frames}: the run makes images; leave --frames out")
+    frames = [options.frames or n for n in frames]
+    return channels, *frames, options.height or height, options.width or width
+
+
+def _write(out: Path, samples: "np.ndarray", made: dict[str, Any], *, still: bool) -> list[Path]:
+    """Files of samples (count, f, h, w, 3) and of all of them together; returns the paths worth a look."""
+    from ..files.encode import write_gif, write_mp4
+    from ..files.image import write_png
+    from ..files.sheet import contact_sheet, film_strip
+
+    fps = made["fps"]
+    out.mkdir(parents=True, exist_ok=True)
+    for index, frames in enumerate(samples):
+        stem, own = out / f"{index:03d}", made | {"index": index}
+        if still:
+            write_png(stem.with_suffix(".png"), frames[0], own)
+        else:
+            write_gif(stem.with_suffix(".gif"), frames, fps, own)
+            write_mp4(stem.with_suffix(".mp4"), frames, fps, own)
+    sheet, everything = contact_sheet(list(samples)), made | {"index": list(range(len(samples)))}
+    if still:
+        write_png(out / "sheet.png", sheet[0], everything)
+        return [out, out / "sheet.png"]
+    write_gif(out / "sheet.gif", sheet, fps, everything)
+    write_mp4(out / "sheet.mp4", sheet, fps, everything)
+    write_png(out / "sheet.png", film_strip(list(samples[:8])), everything)
+    return [out, out / "sheet.gif", out / "sheet.mp4", out / "sheet.png"]
+
+
+def command(**typed: Any) -> None:
+    """Draw new videos (GIF and MP4) or pictures (PNG) from a trained run, and a sheet of them all."""
+    sample(Options(**typed | {"settings": list(typed["settings"] or ())}))
+
+
+command.__signature__ = inspect.signature(Options)  # type: ignore[attr-defined]  # typer reads the options from here
+command.__annotations__ = get_type_hints(Options, include_extras=True)

@@ -1,0 +1,122 @@
+"""`filmgrain train TARGET`: from a folder of files, or a recipe, to a run."""
+
+import inspect
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from .console import progress, say
+from .errors import Usage
+
+if TYPE_CHECKING:
+    from ..recipe import Recipe
+
+
+def train(
+    target: Annotated[
+        str, Argument(metavar="FOLDER|RECIPE", help="Folder of videos or pictures, recipe .toml, or shipped recipe.")
+    ] = "",
+    run: Annotated[Path | None, Option(help="Folder to write to; by default the next free runs/NAME-00.")] = None,
+    resume: Annotated[bool, Option("--resume", help="Go on where the run stopped.")] = False,
+    steps: Annotated[int | None, Option(min=1, help="The same as --set train.steps=N.")] = None,
+    settings: Annotated[
+        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change the recipe: network.mults=[1,2], ...")
+    ] = None,
+) -> None:
+    """Train a model on a folder of your files, or as a recipe says. What is chosen for you is printed, and why."""
+    from ..allocator import keep_freed_memory
+
+    keep_freed_memory()  # before torch allocates
+    from .. import recipe as recipes
+    from .. import runs
+
+    if resume and run is None:
+        raise Usage("--resume needs --run DIR, the run to go on with")
+    if not resume:
+        _refuse_used(run)
+    recipe = _resumed(target, run) if resume and run else _fresh(target)
+    recipe = recipes.override(recipe, [*(settings or ()), *([f"train.steps={steps}"] if steps else ())])
+    folder = run or _free(Path(target).resolve().stem)
+    _tell(recipe)
+    say(f"run: {folder}")
+    runs.train(recipe, folder, resume=resume)
+    previews = sorted((folder / "previews").glob("*"))
+    say(f"trained: {folder}", *(f"preview: {path}" for path in previews if path.stem == previews[-1].stem))
+    say(f"next: filmgrain sample {folder} --count 16")
+
+
+def _fresh(target: str) -> "Recipe":
+    from .. import recipe as recipes
+    from ..defaults import explained
+
+    if not target:
+        raise Usage("give a folder of videos or pictures, or a recipe; or go on with a run: --resume --run DIR")
+    if not Path(target).is_dir():
+        return recipes.load(target)
+    if (Path(target) / "checkpoints").is_dir():
+        raise Usage(f"{target} is a run; to go on with it: filmgrain train --resume --run {target}")
+    recipe, reasons = explained(target)
+    say(*reasons)
+    return recipe
+
+
+def _resumed(target: str, run: Path) -> "Recipe":
+    """The run's own recipe; one that is given must be the same in all that matters, which `runs.train` checks."""
+    from .. import recipe as recipes
+    from .. import runs
+    from ..recipe_toml import literal
+
+    if target and not Path(target).is_dir():
+        return recipes.load(target)
+    own = runs.recipe_of(run)
+    if target and Path(target).resolve() != Path(getattr(own.data, "folder", "")).resolve():
+        return recipes.override(own, [f"data.folder={literal(target)}"])
+    return own
+
+
+def _refuse_used(run: Path | None) -> None:
+    """A run that has got anywhere is not begun anew, and a folder of something else is not written into."""
+    if run is None or not run.exists():
+        return
+    if not run.is_dir():
+        raise Usage(f"--run {run} is a file; give a folder")
+    steps = [path.name for path in run.glob("checkpoints/step-*")]
+    if any(not name.endswith("-00000000") for name in steps):
+        raise Usage(f"{run} holds a run already; add --resume to go on with it, or give another --run")
+    if any(run.iterdir()) and not (run / "lock").exists():
+        raise Usage(f"{run} holds other files; give a new folder for --run")
+
+
+def _free(name: str) -> Path:
+    """The next free runs/NAME-00."""
+    return next(path for n in count() if not (path := Path("runs") / f"{name}-{n:02d}").exists())
+
+
+def _tell(recipe: "Recipe") -> None:
+    """What is trained, on what."""
+    from ..rooms import name_of
+    from .flow import blueprint
+    from .flow import count as parameters
+
+    train = recipe.train
+    shape = "x".join(map(str, recipe.data.shape))
+    say(f"data: {name_of(recipe.data)}, items of {shape} (channels first)")
+    say(*(f"  {line}" for line in _summaries(recipe)))
+    say(f"network: {name_of(recipe.network)}, {parameters(blueprint(recipe)):,} parameters")
+    items = train.steps * train.batch * train.accumulate
+    say(f"train: {train.steps:,} steps of {train.batch * train.accumulate} items ({items:,}), lr {train.lr:g}")
+
+
+def _summaries(recipe: "Recipe") -> list[str]:
+    """What the datasets of both splits say of themselves. Files are decoded here, under a progress bar, if at all."""
+    from ..rooms import find, name_of
+
+    Dataset = find("data", name_of(recipe.data)).Dataset
+    lines: list[str] = []
+    with progress("decoding") as bar:
+        shown = {"progress": bar} if "progress" in inspect.signature(Dataset).parameters else {}  # of folders only
+        for split in ("train", "held_out"):
+            lines += Dataset(recipe.data, split, **shown).summary()
+    return list(dict.fromkeys(lines))  # both name the files that were left out
