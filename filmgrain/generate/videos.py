@@ -40,7 +40,9 @@ class Config:
         known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "noise"]
         for name in self.options:
             if name not in known:
-                raise ValueError(f'the sampler {self.sampler} has no option "{name}"; it has {", ".join(known) or "none"}')
+                raise ValueError(
+                    f'the sampler {self.sampler} has no option "{name}"; it has {", ".join(known) or "none"}'
+                )
 
 
 def walk(
@@ -54,7 +56,10 @@ def walk(
     denoiser: Denoiser = StaticThreshold(model) if clip else model
     levels = grid(model.schedule, config.steps, device)
     sample = find("samplers", config.sampler).sample
-    return sample(denoiser, z, levels, cond or Cond(), noise=draw.noise, **config.options)
+    noise = (
+        {"noise": draw.noise} if "noise" in inspect.signature(sample).parameters else {}
+    )  # deterministic ones take none
+    return sample(denoiser, z, levels, cond or Cond(), **noise, **config.options)
 
 
 def generate(
@@ -72,6 +77,8 @@ def generate(
     shape: of one sample, the model's own by default. batch: how many at once; memory grows with it, the samples do
     not change. progress(done, total) counts evaluated steps of samples.
     """
+    if count < 1 or batch < 1:
+        raise ValueError(f"count={count}, batch={batch}: both are numbers of samples; use 1 or more")
     config, shape = config or Config(), shape or model.shape
     was_training = model.training
     model.eval()
@@ -80,9 +87,10 @@ def generate(
         for first in range(0, count, batch):
             ids = range(first, min(first + batch, count))
             for i, step in enumerate(walk(model, ids, shape, config, seed), start=1):
+                z = step.z
                 if progress is not None:
                     progress(first * config.steps + i * len(ids), count * config.steps)
-            parts.append(model.codec.decode(step.z).clamp(-1, 1).cpu())
+            parts.append(model.codec.decode(z).clamp(-1, 1).cpu())
     finally:
         model.train(was_training)
     return torch.cat(parts)

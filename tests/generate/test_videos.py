@@ -1,0 +1,144 @@
+"""Videos from noise: bytes that a seed decides, samples that a batch does not change, and options that are checked."""
+
+import sys
+
+import pytest
+import torch
+
+from filmgrain import rooms
+from filmgrain.autoencoders import pixels
+from filmgrain.diffusion.schedules import Cosine, LinearBeta
+from filmgrain.generate.videos import Config, generate, save_video, to_uint8, walk
+from filmgrain.model import Config as Diffusion
+from filmgrain.model import DiffusionModel
+from filmgrain.networks import unet3d
+
+SHAPE = (3, 3, 8, 12)
+
+
+def model_of(schedule=None, shape=SHAPE):
+    torch.manual_seed(0)
+    network = unet3d.Network(unet3d.Config(width=8, mults=(1, 2), heads=2, head_width=8))
+    for parameter in network.parameters():  # networks start at zero output: something must differ between samples
+        torch.nn.init.normal_(parameter, std=0.2)
+    codec = pixels.Codec(pixels.Config())
+    return DiffusionModel(network, codec, Diffusion(schedule=schedule or Cosine()), shape)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return model_of()
+
+
+def few_steps_of(sampler):
+    return Config(sampler=sampler, steps=4)
+
+
+samplers = pytest.mark.parametrize("sampler", rooms.names("samplers"))
+
+
+@samplers
+def test_a_seed_decides_every_byte(model, sampler):
+    first, again = (generate(model, 2, seed=5, config=few_steps_of(sampler)) for _ in range(2))
+    assert torch.equal(first, again)
+    other = generate(model, 2, seed=6, config=few_steps_of(sampler))
+    assert not torch.allclose(first, other, atol=0.1)
+    assert not torch.allclose(first[0], first[1], atol=0.1)
+
+
+@samplers
+def test_the_batch_does_not_change_the_samples(model, sampler):
+    alone, few, all_at_once = (generate(model, 8, config=few_steps_of(sampler), batch=batch) for batch in (1, 3, 8))
+    torch.testing.assert_close(few, alone, rtol=0, atol=1e-4)
+    torch.testing.assert_close(all_at_once, alone, rtol=0, atol=1e-4)
+    torch.testing.assert_close(generate(model, 3, config=few_steps_of(sampler)), alone[:3], rtol=0, atol=1e-4)
+
+
+def test_samples_are_of_the_models_shape_or_the_one_asked_for(model):
+    x = generate(model, 1, config=Config(steps=2))
+    assert x.shape == (1, *SHAPE) and x.dtype == torch.float32 and x.abs().max() <= 1 and not x.requires_grad
+    assert generate(model, 2, config=Config(steps=1), shape=(3, 5, 16, 8)).shape == (2, 3, 5, 16, 8)
+
+
+def test_the_model_samples_in_eval_mode_and_is_left_as_it_was(model):
+    """Mistake 8: a network sampled in train mode."""
+    seen = []
+    handle = model.network.register_forward_hook(lambda network, *_: seen.append(network.training))
+    model.train()
+    generate(model, 1, config=Config(steps=2))
+    assert model.training and seen == [False, False]
+    model.eval()
+    generate(model, 1, config=Config(steps=1))
+    assert not model.training
+    handle.remove()
+
+
+def test_progress_counts_steps_of_samples(model):
+    told = []
+    generate(model, 3, config=Config(steps=2), batch=2, progress=lambda done, total: told.append((done, total)))
+    assert told == [(2, 6), (4, 6), (5, 6), (6, 6)]
+
+
+def test_clipping_is_of_x0_at_every_step(model):
+    def farthest(clip):
+        return max(step.x0.abs().max() for step in walk(model, range(1), SHAPE, Config(steps=4, clip=clip), seed=0))
+
+    assert farthest(True) <= 1 < farthest(False)
+
+
+def test_a_sampler_of_the_users_own_goes_by_dotted_path(model, tmp_path, monkeypatch):
+    """It is deterministic and so takes no noise."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").write_text("")
+    (tmp_path / "mine" / "one_step.py").write_text(
+        "from filmgrain.samplers import Step\n"
+        "def nfe(steps): return steps\n"
+        "def sample(denoiser, z, levels, cond, *, gain=1.0):\n"
+        "    yield Step(levels[-1], gain * denoiser(z, levels[:1].expand(len(z)), cond).detach(), z)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        x = generate(model, 1, config=Config(sampler="mine.one_step", options={"gain": 0.0}))
+        assert torch.equal(x, torch.zeros(1, *SHAPE))
+    finally:
+        for name in ("mine", "mine.one_step"):
+            sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: Config(sampler="ancestrall"), 'did you mean "ancestral"'),
+        (lambda: Config(sampler="nowhere.mine"), "cannot be imported"),
+        (lambda: Config(steps=0), "steps=0"),
+        (lambda: Config(fps=0), "fps=0"),
+        (lambda: Config(sampler="ddim", options={"gamma": 0.3}), 'no option "gamma"; it has eta'),
+        (lambda: Config(sampler="ddim", options={"noise": 1.0}), 'no option "noise"'),
+        (lambda: generate(model_of(), 0), "count=0"),
+        (lambda: generate(model_of(), 1, batch=0), "batch=0"),
+        (lambda: generate(model_of(LinearBeta(steps=7)), 1, config=Config(steps=8)), "more than the 7 levels"),
+        (lambda: generate(model_of(), 1, config=Config(steps=1, options={"eta": 3.0})), "eta=3.0"),
+        (lambda: save_video(torch.zeros(SHAPE), "clip.avi"), "saved as .gif or .mp4"),
+        (lambda: Diffusion(prediction="velocity"), 'prediction="velocity"'),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(wrong, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        wrong()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_a_table_samples_its_whole_chain():
+    model = model_of(LinearBeta(steps=7))
+    seen = []
+    for step in walk(model, range(1), SHAPE, Config(sampler="ancestral", steps=7), seed=0):
+        seen.append(step.logsnr.item())
+    assert seen[:-1] == model.schedule.table.flip(0).float()[1:].tolist()
+
+
+def test_bytes_have_channels_last():
+    x = torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 3, 1, 1, 1).expand(2, 3, 4, 5, 6)
+    frames = to_uint8(x)
+    assert frames.shape == (2, 4, 5, 6, 3) and frames.dtype == torch.uint8
+    assert frames[0, 0, 0, 0].tolist() == [0, 128, 255]
+    assert to_uint8(x[0]).shape == (4, 5, 6, 3)
