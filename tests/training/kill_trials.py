@@ -6,6 +6,7 @@
 A process of its own, which forks each trial: torch is imported once, and a fork of a process without threads is safe.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -116,6 +117,8 @@ def times(root: Path, count: int) -> None:
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])
+    with contextlib.redirect_stdout(None):
+        once(root / "warm", QUICK, resume=False)  # imports and compiles here what each fork would else do for itself
     if sys.argv[2] == "points":
         points(root)
     else:

@@ -1,8 +1,6 @@
 """What interrupts a run: non-finite gradients, full disks, signals, and other processes."""
 
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -175,12 +173,5 @@ def test_rows_are_plain_lines_where_there_is_no_terminal(tmp_path: Path, capsys:
 
 def test_tensorboard_is_written_where_it_is_installed(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    code = (
-        "import pathlib, sys; from toy import Toy, batches_of; from filmgrain.training import Config, Run, train\n"
-        "config = Config(steps=2, batch=4, log_every=1, tensorboard=True)\n"
-        "train(Toy(), batches_of(4), config, Run(folder=pathlib.Path(sys.argv[1])))"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], check=True, cwd=Path(__file__).parent, capture_output=True
-    )
+    train(Toy(), batches_of(4), replace(CONFIG, tensorboard=True), Run(folder=tmp_path))
     assert list((tmp_path / "tensorboard").glob("events.*"))
