@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, Interpolation
+from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 from PIL import Image
 
@@ -32,7 +32,7 @@ DEMUXERS = {
 MAX_PIXELS = 100_000_000  # of one frame, whatever the header or the middle of the stream says
 UNSPECIFIED = 2  # colour space of ISO 23091-4: not said
 HD_HEIGHT = 720  # rows from which an unspecified colour space is BT.709, below it BT.601
-EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT  # else 1 level too dark
+EXACT = 0x2 | 0x2000 | 0x40000  # SWS_BILINEAR, _FULL_CHR_H_INT, _ACCURATE_RND; without them 1 level too dark
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 

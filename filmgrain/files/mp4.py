@@ -7,12 +7,12 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace, Interpolation
+from av.video.reformatter import Colorspace
 
 CRF = "12"  # H.264 quality: 0 is lossless, 18 looks it
 BT709 = 1  # primaries, transfer and matrix of ISO 23091-4, all three
 LIMITED = 1  # luma from 16 to 235, as players expect
-EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+EXACT = 0x4 | 0x2000 | 0x40000  # SWS_BICUBIC, _FULL_CHR_H_INT, _ACCURATE_RND
 
 
 def write(path: Path, frames: np.ndarray, fps: float, recipe: dict[str, Any] | None = None) -> None:
