@@ -82,9 +82,13 @@ class Config:
         for name in ("frames", "shapes", "clips"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is not positive")
+        if self.fps <= 0:
+            raise ValueError(f"fps={self.fps} is not a frame rate; use a number above 0")
         if min(self.height, self.width) < 8:
             raise ValueError(f"{self.height}x{self.width} is too small to show a shape; use 8x8 or more")
         for name, known in (("kinds", KINDS), ("colours", COLOURS), ("motions", MOTIONS)):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty; use one or more of {', '.join(known)}")
             if unknown := set(getattr(self, name)) - set(known):
                 raise ValueError(f'{name} holds "{sorted(unknown)[0]}", which is not one of {", ".join(known)}')
 
