@@ -38,7 +38,10 @@ def test_near_frames_have_a_bucket_each_and_far_ones_share_the_last():
 
 
 def test_the_bias_depends_on_distance_and_direction_alone():
-    bias = RelativePosition(3)(6)  # k f f
+    position = RelativePosition(3)
+    bias = position(6)  # head, frame of q, frame of k
+    assert torch.equal(bias[:, 2, 3], position.bias.weight[16 + 1])  # one frame ahead
+    assert torch.equal(bias[:, 3, 2], position.bias.weight[1])
     assert bias.shape == (3, 6, 6)
     assert torch.equal(bias[:, 1:, 1:], bias[:, :-1, :-1])
     assert not torch.equal(bias, bias.transpose(1, 2))
