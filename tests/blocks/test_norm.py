@@ -1,31 +1,53 @@
-"""Norms: what they equal, and over what their statistics run."""
+"""RMSNorm's written-out gradient against the composite of PyTorch, to the second order."""
 
 import pytest
 import torch
 import torch.nn.functional as nnf
 
-from filmgrain.blocks.norm import ClipGroupNorm, LayerNorm, RMSNorm
+from filmgrain.blocks.norm import RMSNorm
 
 
-def test_rms_norm_puts_every_pixel_on_a_sphere():
-    x = torch.randn(2, 8, 3, 3) * torch.tensor([1e-6, 1e3]).reshape(2, 1, 1, 1)
-    assert torch.allclose(RMSNorm(8)(x).square().mean(1), torch.ones(2, 3, 3), atol=1e-4)
-    assert torch.allclose(RMSNorm(8)(x), nnf.normalize(x, dim=1) * 8**0.5, rtol=1e-4)
-    assert not RMSNorm(8)(torch.zeros(1, 8, 2, 2)).any()  # and not NaN
+def both(x: torch.Tensor, norm: RMSNorm) -> tuple[torch.Tensor, torch.Tensor]:
+    plain = nnf.rms_norm(x.permute(0, 2, 3, 1), norm.gamma.shape, norm.gamma, eps=1e-24).permute(0, 3, 1, 2)
+    return norm(x), plain
 
 
-def test_layer_norm_has_mean_0_and_variance_1_in_every_pixel():
-    out = LayerNorm(8)(torch.randn(2, 8, 3, 3) * 5 + 7)
-    assert out.mean(1).abs().max() < 1e-5
-    assert torch.allclose(out.var(1, correction=0), torch.ones(2, 3, 3), atol=1e-4)
+def make() -> tuple[torch.Tensor, RMSNorm]:
+    torch.manual_seed(0)
+    norm = RMSNorm(6).double()
+    norm.gamma.data.uniform_(0.5, 2)
+    x = torch.randn(2, 6, 3, 5, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    return x.requires_grad_(), norm
 
 
-@pytest.mark.parametrize("frames", [1, 3])
-def test_clip_group_norm_is_group_norm_of_the_clip(frames):
-    x = torch.randn(2 * frames, 16, 2, 3).to(memory_format=torch.channels_last)
-    clip = x.unflatten(0, (2, frames)).transpose(1, 2)  # b c f h w
-    norm = ClipGroupNorm(8, 16)
-    torch.nn.init.normal_(norm.weight)
-    torch.nn.init.normal_(norm.bias)
-    expected = nnf.group_norm(clip, 8, norm.weight, norm.bias).transpose(1, 2).flatten(0, 1)
-    assert torch.allclose(norm(x, frames), expected, atol=1e-6)
+def test_value_and_gradients_are_those_of_rms_norm():
+    x, norm = make()
+    ours, plain = both(x, norm)
+    assert torch.allclose(ours, plain, rtol=1e-10)
+    weight = torch.randn_like(ours)
+    for ours_grad, plain_grad in zip(
+        torch.autograd.grad((ours * weight).sum(), (x, norm.gamma)),
+        torch.autograd.grad((plain * weight).sum(), (x, norm.gamma)),
+        strict=True,
+    ):
+        assert torch.allclose(ours_grad, plain_grad, rtol=1e-5, atol=1e-6)
+
+
+def test_second_derivatives_see_the_norm():
+    x, norm = make()
+    seconds = []
+    for y in both(x, norm):
+        (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        seconds.append(torch.autograd.grad(first.pow(2).sum(), x)[0])
+    assert torch.allclose(*seconds, rtol=1e-4, atol=1e-5)
+
+
+def test_a_pixel_of_zeros_stays_zero():
+    norm = RMSNorm(4)
+    assert norm(torch.zeros(1, 4, 2, 2)).abs().max() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_type_of_the_input_is_kept(dtype: torch.dtype):
+    x = torch.randn(1, 4, 2, 2, dtype=dtype)
+    assert RMSNorm(4)(x).dtype == dtype
