@@ -12,9 +12,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from .. import __version__
-from . import errors, import_, plan, sample, show, train
+from . import demo, errors, import_, plan, sample, show, train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("sample")(sample.command)
 app.command("plan")(plan.plan)

@@ -38,7 +38,8 @@ class Options:
     weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
 
 
-def sample(options: Options) -> None:
+def sample(options: Options) -> "np.ndarray":
+    """Writes the samples and returns them as bytes (count, f, h, w, 3)."""
     from .. import runs
     from ..diffusion.schedules import grid
     from ..generate.videos import generate, to_uint8
@@ -71,6 +72,7 @@ def sample(options: Options) -> None:
     samples = to_uint8(x if x.ndim == 5 else x[:, :, None]).expand(-1, -1, -1, -1, 3).numpy()
     for path in _write(options.out or options.run / "samples" / name, samples, made, still=x.ndim == 4):
         say(str(path))
+    return samples
 
 
 def _sampling(recipe: "Recipe", options: Options) -> "Config":

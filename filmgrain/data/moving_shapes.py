@@ -23,7 +23,7 @@ COLOURS = {
 }
 BACKGROUND = (24, 24, 32)
 MOTIONS = ("left", "right", "up", "down", "bouncing", "circling")
-SPEED = (0.03, 0.06)  # a frame, in heights of the picture
+SPEED = (0.015, 0.035)  # a frame, in heights of the picture
 REACH = 1.25  # radii from the centre to the farthest corner of any kind
 
 
