@@ -56,7 +56,7 @@ def write(config: Any, where: str, name: str = "") -> list[str]:
     if name:
         lines.append(f"name = {literal(name)}")
     for field in fields(config):
-        value, comment = getattr(config, field.name), comments(type(config)).get(field.name)
+        value, comment = getattr(config, field.name), comments(config.__class__).get(field.name)
         if "choices" in field.metadata:
             chosen = next(name for name, cls in field.metadata["choices"].items() if cls is type(value))
             inner += ["", *write(value, f"{where}.{field.name}", chosen)]

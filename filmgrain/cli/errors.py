@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import typer
+
 INTERNAL = 70
 # By name, since to import the classes would be to import torch. The nearest class of an error's ancestors counts.
 CODES = {
@@ -23,8 +25,6 @@ CODES = {
     "filmgrain.data.loader.WorkerLost": INTERNAL,
     "builtins.OSError": 74,
     "filmgrain.training.keeper.NonFinite": 76,
-    "builtins.KeyboardInterrupt": 130,
-    "typer.Abort": 130,
 }
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
@@ -58,14 +58,11 @@ def explain(error: BaseException) -> tuple[int, str]:
         return 2, f"{error.format_message()} (filmgrain --help)".replace("\n", " ")
     if hasattr(error, "exit_code"):  # training.stop.Stopped
         return error.exit_code, text
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return 130, "interrupted"
     for ancestor in type(error).__mro__:
-        if (code := CODES.get(_name(ancestor))) is not None:
-            return code, "interrupted" if code == 130 else text
+        if (code := CODES.get(f"{ancestor.__module__}.{ancestor.__qualname__}")) is not None:
+            return code, text
     if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
         return INTERNAL, f"out of memory; lower train.batch (--batch of sample) or the clips' size ({text[:120]})"
     return INTERNAL, f"internal error: {type(error).__name__}: {text}; please report it with what --debug shows"
-
-
-def _name(cls: type) -> str:
-    module = "typer" if cls.__module__.startswith("typer.") else cls.__module__
-    return f"{module}.{cls.__qualname__}"

@@ -1,5 +1,6 @@
 """`filmgrain plan FOLDER`: what training would make of every file, and what it would cost. Nothing is written there."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 from rich.markup import escape
@@ -7,6 +8,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from .console import console, progress, say
+from .errors import Usage
 
 if TYPE_CHECKING:
     from ..data.plan import Fate
@@ -29,9 +31,12 @@ def plan(
     from ..data.plan import plan as planned
     from ..defaults import explained
     from ..recipe import override
+    from ..rooms import name_of
 
     recipe, reasons = explained(folder)
     recipe = override(recipe, settings or ())
+    if not hasattr(recipe.data, "folder"):
+        raise Usage(f"data.name={name_of(recipe.data)} reads no folder, so there is nothing to plan")
     with progress("decoding") as bar:
         found = planned(recipe.data, bar)
     used = [fate for fate in found.fates if not fate.refused]
@@ -41,7 +46,8 @@ def plan(
     say("", *(line for line in found.summary if not line.startswith("refused ")))
     say("", "chosen, unless you set it otherwise:", *(f"  {reason}" for reason in reasons))
     _cost(recipe, items=sum(fate.train for fate in used))
-    say("", f"next: filmgrain train {folder}" + "".join(f" --set {setting}" for setting in settings or ()))
+    typed = [word for setting in settings or () for word in ("--set", setting)]
+    say("", f"next: filmgrain train {shlex.join([folder, *typed])}")
 
 
 def _table(fates: list["Fate"], every: bool) -> None:

@@ -38,7 +38,7 @@ def train(
         _refuse_used(run)
     recipe = _resumed(target, run) if resume and run else _fresh(target)
     recipe = recipes.override(recipe, [*(settings or ()), *([f"train.steps={steps}"] if steps else ())])
-    folder = run or _free(Path(target).resolve().stem)
+    folder = run or _free(Path(target).resolve().name.removesuffix(".toml"))
     _tell(recipe)
     say(f"run: {folder}")
     runs.train(recipe, folder, resume=resume)

@@ -1,0 +1,158 @@
+"""From files to new files through the real entry point: train, resume, sample, show."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from filmgrain.files.encode import read_recipe
+from filmgrain.files.fsio import read_jsonl
+from filmgrain.files.video import probe
+from filmgrain.interop.video_diffusion_pytorch import their_name
+from filmgrain.networks import unet3d
+from filmgrain.recipe import load
+
+
+def test_from_gifs_to_new_gifs(run, clips, cheap):
+    code, out, err = run("train", clips, "--steps", "3", "--set", "data.frames=4", *cheap)
+    assert (code, err) == (0, "")
+    assert "height=16, width=24: " in out  # what was chosen, and why
+    assert "12 windows of 6 clips" in out and "[broken].gif" in out
+    assert "next: filmgrain sample runs/clips-00" in out
+    first = Path("runs/clips-00")
+    assert load(first / "recipe.toml").train.steps == 3
+    assert any("loss" in row for row in read_jsonl(first / "metrics.jsonl"))
+
+    code, out, err = run("train", "--resume", "--run", str(first), "--steps", "5")
+    assert (code, err) == (0, "") and "resumed at step 3" in out
+    assert "resumed at step 5" in run("train", clips, "--resume", "--run", str(first), "--steps", "5").out
+    preview = re.search(r"preview: (.*step-00000005.gif)", out)
+    assert preview and Path(preview[1]).is_file()
+
+    typed = ["--count", "3", "--seed", "7", "--frames", "6", "--fps", "12", "--out", "new", "--batch", "2"]
+    code, out, err = run("sample", str(first), *typed, "--steps", "3", "--set", "sample.options.eta=0.5")
+    assert (code, err) == (0, "") and "NFE 3 a sample" in out
+    assert {path.name for path in Path("new").iterdir()} == {
+        *(f"{i:03d}.{kind}" for i in range(3) for kind in ("gif", "mp4")),
+        *(f"sheet.{kind}" for kind in ("gif", "mp4", "png")),
+    }
+    for path in Path("new").glob("00*"):
+        info, recipe = probe(path), read_recipe(path)
+        assert (info.frames, info.height, info.width) == (6, 16, 24) and info.fps == pytest.approx(12, rel=0.05)
+        assert recipe["run"] == str(first) and recipe["step"] == 5 and recipe["seed"] == 7
+        assert (recipe["sampler"], recipe["steps"], recipe["options"]) == ("ddim", 3, {"eta": 0.5})
+        assert path.stem == f"{recipe['index']:03d}"
+
+    code, out, _ = run("show", "new/002.gif")
+    assert code == 0 and 'sampler = "ddim"' in out and "index = 2" in out
+    code, out, _ = run("show", str(first))
+    assert code == 0 and "step 5" in out and "downs.0" in out and "[train]" in out
+
+
+def test_a_folder_of_pictures_gives_pictures(run, cheap):
+    from PIL import Image
+
+    Path("pictures").mkdir()
+    for i in range(4):
+        Image.new("RGB", (16, 16), (60 * i, 90, 120)).save(f"pictures/{i}.png")
+    assert run("train", "pictures", "--steps", "1", "--run", "r", *cheap).code == 0
+    assert run("sample", "r", "--count", "2", "--out", "new").code == 0
+    assert {path.name for path in Path("new").iterdir()} == {"000.png", "001.png", "sheet.png"}
+    assert read_recipe("new/001.png")["index"] == 1
+    code, _, err = run("sample", "r", "--frames", "4")
+    assert code == 2 and "images" in err
+
+
+def test_the_next_run_gets_the_next_number(run, tiny):
+    Path("runs/tiny-00").mkdir(parents=True)
+    code, out, _ = run("train", tiny, "--steps", "1", "--set", "task.previews=0", "--set", "task.validation=0")
+    assert code == 0 and "run: runs/tiny-01" in out and Path("runs/tiny-01/recipe.toml").is_file()
+
+
+def test_samples_depend_on_seed_and_number_alone(run, trained):
+    for out, count in (("a", "1"), ("b", "2")):
+        assert run("sample", str(trained), "--count", count, "--out", out).code == 0
+    strip = [read(Path(out, "000.gif")) for out in ("a", "b")]
+    assert strip[0] == strip[1]
+    assert read(Path("b/001.gif")) != strip[0]
+    assert run("sample", str(trained), "--count", "1", "--out", "c", "--sampler", "ancestral").code == 0
+    assert read_recipe("c/000.gif")["sampler"] == "ancestral"
+    assert run("sample", str(trained), "--count", "1", "--out", "d", "--weights", "raw").code == 0
+
+
+def read(path: Path) -> bytes:
+    from filmgrain.files.video import read
+
+    return read(path).frames.tobytes()
+
+
+def test_plan_names_every_file_and_writes_nothing(run, clips, cheap):
+    before = {path: path.stat().st_mtime_ns for path in Path(clips).rglob("*")}
+    code, out, err = run("plan", clips, *cheap)
+    assert (code, err) == (0, "")
+    assert all(f"{i}.gif" in out for i in range(6))
+    assert "[broken].gif: " in out and "1 refused" in out and "1 .txt" in out
+    assert "24x16" in out and "epochs of" in out and "parameters" in out and " GB at most" in out
+    assert {path: path.stat().st_mtime_ns for path in Path(clips).rglob("*")} == before
+    assert not Path("runs").exists()
+
+
+def test_plan_shortens_long_lists(run, clips, cheap, monkeypatch):
+    monkeypatch.setattr("filmgrain.cli.plan.SHOWN", 2)
+    out = run("plan", clips, *cheap).out
+    assert "... and 4 more" in out and "4.gif" not in out
+    assert "4.gif" in run("plan", clips, *cheap, "--all").out
+
+
+def test_show_a_recipe(run, tiny):
+    code, out, _ = run("show", tiny)
+    assert code == 0 and "[diffusion.schedule]" in out
+    rows = [line.split() for line in out.splitlines() if line.startswith(" ")]
+    shapes = {row[0]: " ".join(row[2:-1]) for row in rows}
+    assert shapes["downs.1"] == "4 x 16 x 4 x 4"  # frames are folded into the batch
+    assert shapes["F"].endswith("1 x 3 x 4 x 8 x 8")
+
+
+def test_show_allocates_no_weights(run, tiny):
+    Path("huge.toml").write_text(Path(tiny).read_text().replace("width = 8\nmults", "width = 100000\nmults"))
+    code, out, _ = run("show", "huge.toml")
+    assert code == 0 and re.search(
+        r"\d{3},\d{3},\d{3},\d{3},?\d* parameters|\d+,\d{3},\d{3},\d{3},\d{3} parameters", out
+    )
+
+
+def test_a_run_is_moved(run, trained):
+    shutil.copytree(trained, "elsewhere")
+    assert run("sample", "elsewhere", "--count", "1").code == 0
+    assert len(list(Path("elsewhere/samples").glob("*/000.gif"))) == 1
+
+
+def test_a_checkpoint_of_video_diffusion_pytorch(run):
+    config = unet3d.Config(width=8, mults=(1, 2), heads=2, head_width=8, steps=True)
+    weights = unet3d.Network(config).state_dict()
+    torch.save({their_name(k): v[:, :, None] if v.ndim == 4 else v for k, v in weights.items()}, "theirs.pt")
+    code, out, err = run("import", "video-diffusion-pytorch", "theirs.pt", "run", "--size", "8", "--frames", "4")
+    assert (code, err) == (0, "") and f"{sum(v.numel() for v in weights.values()):,} parameters" in out
+    assert run("sample", "run", "--count", "1", "--steps", "2", "--out", "new").code == 0
+    assert probe("new/000.gif").frames == 4
+
+
+def test_a_signal_saves_and_the_run_goes_on(run, tiny):
+    command = [sys.executable, "-m", "filmgrain", "train", tiny, "--run", "run", "--set", "train.log_every=1"]
+    process = subprocess.Popen(
+        [*command, "--steps", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("step 1/"):
+            break
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 143 and "go on with --resume" in out
+    assert err == "filmgrain: stopped by SIGTERM\n"
+    step = int(re.search(r"step (\d+) is saved", out)[1])
+    assert f"resumed at step {step}" in run("train", "--resume", "--run", "run", "--steps", str(step + 1)).out
