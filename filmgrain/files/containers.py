@@ -58,9 +58,14 @@ def opened(file: BinaryIO, kind: str) -> Iterator[tuple[InputContainer, VideoStr
     """The container and its first video; a cover picture of a piece of music is none."""
     extent.check(file, kind)
     file.seek(0)
-    options = {"protocol_whitelist": "none"}
+    closed = {"protocol_whitelist": "none"}
     with av.open(
-        Source(file), "r", format=DEMUXERS[kind], options=options, metadata_errors="replace", io_open=_no_other_file
+        Source(file),
+        "r",
+        format=DEMUXERS[kind],
+        container_options=closed,
+        metadata_errors="replace",
+        io_open=_no_other_file,
     ) as container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
