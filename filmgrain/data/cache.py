@@ -10,6 +10,7 @@ import json
 import os
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,12 @@ def digest_of(path: Path) -> str:
     """sha256 of a file's content; of a folder of frames, of the digests of its pictures in order."""
     if path.is_dir():
         return hashlib.sha256("".join(map(digest_of, pictures_in(path))).encode()).hexdigest()
+    status = path.stat()
+    return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@cache  # a run makes several datasets of one folder, which may hold terabytes
+def _digest(path: Path, *_status: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

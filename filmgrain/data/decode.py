@@ -8,6 +8,7 @@ lost is one file. A line of JSON in, a line out:
     an error of the cache's own disk                                     answered by {"errno": ..., "strerror": ...}
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -38,8 +39,9 @@ def main() -> None:
     settings = json.loads(sys.stdin.readline())
     scaled = Scaled(**settings | {"root": Path(settings["root"]), "background": tuple(settings["background"])})
     print("{}", file=replies, flush=True)
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line), scaled)), file=replies, flush=True)
+    with contextlib.suppress(BrokenPipeError):  # the parent was killed
+        for line in sys.stdin:
+            print(json.dumps(answer(json.loads(line), scaled)), file=replies, flush=True)
 
 
 if __name__ == "__main__":

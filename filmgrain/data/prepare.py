@@ -19,6 +19,7 @@ from . import cache
 from .cache import Entry, Scaled
 
 Progress = Callable[[int, int], None]  # files done, files in all; called in the caller's thread
+STARTUP = 120.0  # seconds that a decoding process may take to start
 PATIENCE = 900.0  # seconds that one file may take to decode
 
 
@@ -82,7 +83,7 @@ class Decoder:
         """Decode a file into the cache; the reason if it cannot be."""
         process = self.process = self.process or self._start()
         began = time.monotonic()
-        reply = _ask(process, {"path": os.fspath(path), "digest": digest})
+        reply = _ask(process, {"path": os.fspath(path), "digest": digest}, PATIENCE)
         if reply is None:
             self.process = None
             late = time.monotonic() - began >= PATIENCE
@@ -108,15 +109,16 @@ class Decoder:
             env=os.environ | {"PYTHONPATH": path},
             start_new_session=True,  # a Ctrl-C is the parent's to answer
         )
-        if _ask(process, asdict(self.scaled) | {"root": os.fspath(self.scaled.root)}) is None:
+        settings = asdict(self.scaled) | {"root": os.fspath(self.scaled.root)}
+        if _ask(process, settings, STARTUP) is None:
             raise RuntimeError(f"the decoding process ended at its start (code {process.wait()}); see its error above")
         return process
 
 
-def _ask(process: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any] | None:
-    """The reply; None from a process that died, or took too long and was killed."""
+def _ask(process: subprocess.Popen[str], request: dict[str, Any], patience: float) -> dict[str, Any] | None:
+    """The reply; None from a process that died, or took longer than `patience` seconds and was killed."""
     assert process.stdin and process.stdout
-    overtime = Timer(PATIENCE, process.kill)
+    overtime = Timer(patience, process.kill)
     overtime.start()
     try:
         process.stdin.write(json.dumps(request) + "\n")

@@ -9,7 +9,6 @@ import itertools
 import random
 from dataclasses import dataclass, field
 from functools import cached_property
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -115,13 +114,6 @@ class Dataset:
     def shares(self) -> list[tuple[str, Entry, int]]:
         """Each file's name, entry and items an epoch."""
         return [(part.name, part.entry, items) for part, items in zip(self.parts, self.items, strict=True)]
-
-    @property
-    def fps(self) -> float:
-        """Frames a second at which items show the speed of their files; the usual one where files differ."""
-        if self.config.fps or not self.parts:
-            return self.config.fps
-        return median(len(part.times) / part.duration for part in self.parts) / self.config.stride
 
     def summary(self) -> list[str]:
         frames = sum(part.last - part.first for part in self.parts)

@@ -30,7 +30,15 @@ def module(request: pytest.FixtureRequest) -> ModuleType:
 def dataset(module: ModuleType, folder: Path) -> Any:
     """Odd sizes and counts on purpose (mistake 26), and whatever draws at random turned on (mistake 14)."""
     fields = {field.name for field in dataclasses.fields(module.Config)}
-    wanted = {"folder": str(folder), "frames": 5, "height": 19, "width": 27, "flip": True, "crop": "random"}
+    wanted = {
+        "folder": str(folder),
+        "frames": 5,
+        "height": 19,
+        "width": 27,
+        "flip": True,
+        "crop": "random",
+        "processes": 1,
+    }
     return module.Dataset(module.Config(**{k: v for k, v in wanted.items() if k in fields}))
 
 

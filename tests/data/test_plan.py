@@ -26,7 +26,7 @@ def suggested(root: Path, **changes: int) -> tuple[video_folder.Config, str]:
 
 def test_the_plan_tells_what_training_will_do(folder: Path) -> None:
     (folder / "empty.gif").touch()
-    config = video_folder.Config(folder=str(folder), frames=5, height=24, width=24)
+    config = video_folder.Config(folder=str(folder), frames=5, height=24, width=24, processes=1)
     done: list[int] = []
     told = plan(config, lambda n, total: done.append(n))
     fates = {fate.path: fate for fate in told.fates}
@@ -43,7 +43,7 @@ def test_the_plan_tells_what_training_will_do(folder: Path) -> None:
 
 
 def test_the_plan_of_pictures(folder: Path) -> None:
-    told = plan(image_folder.Config(folder=str(folder), height=16, width=16))
+    told = plan(image_folder.Config(folder=str(folder), height=16, width=16, processes=1))
     assert {fate.path for fate in told.fates} >= {"still.png", "grey.jpg", "shots/first/frame_1.png"}
     assert sum(fate.train for fate in told.fates) == 12 and sum(fate.held_out for fate in told.fates) == 1
 
