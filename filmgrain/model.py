@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .autoencoders import Codec
 from .diffusion.cond import Cond
 from .diffusion.prediction import PREDICTIONS
 from .diffusion.process import alpha_sigma
@@ -30,7 +31,9 @@ class DiffusionModel(nn.Module):
     `shape` is that of one x without the batch, (c, f, h, w) or (c, h, w): what is sampled when nothing else is asked.
     """
 
-    def __init__(self, network: nn.Module, codec: nn.Module, config: Config, shape: tuple[int, ...]):
+    codec: Codec
+
+    def __init__(self, network: nn.Module, codec: Codec, config: Config, shape: tuple[int, ...]):
         super().__init__()
         self.network = network
         self.codec = codec
@@ -39,11 +42,13 @@ class DiffusionModel(nn.Module):
         self.shape = shape
         if getattr(network, "takes_steps", False) and not isinstance(config.schedule, Discrete):
             kind = type(config.schedule).__name__
-            raise ValueError(f"the network takes integer steps and the schedule {kind} has none; use linear_beta or cosine_beta")
+            raise ValueError(
+                f"the network takes integer steps, which {kind} has not; use the schedule linear_beta or cosine_beta"
+            )
 
     def raw(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
         """F, the network's own output."""
-        if getattr(self.network, "takes_steps", False):
+        if getattr(self.network, "takes_steps", False) and isinstance(self.schedule, Discrete):
             return OnSteps(self.network, self.schedule.table)(z, logsnr, cond)
         return self.network(z, logsnr, cond)
 

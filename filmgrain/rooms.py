@@ -1,4 +1,4 @@
-"""The folder is the registry: a file's name is the name that users type, and a user's own module goes by dotted path."""
+"""The folder is the registry: a file's name is the name that users type. One's own module goes by dotted path."""
 
 import difflib
 import importlib
@@ -20,8 +20,8 @@ def find(room: str, name: str) -> ModuleType:
     if "." in name:
         try:
             return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            raise ValueError(f'{room} module "{name}" cannot be imported ({error}); is it on the Python path?') from None
+        except (ModuleNotFoundError, TypeError) as error:  # TypeError: a relative name
+            raise ValueError(f'"{name}" of {room} cannot be imported ({error}); is it on the Python path?') from None
     if name not in names(room):
         raise ValueError(f'"{name}" is not one of {room}{nearest(name, names(room))}')
     return importlib.import_module(f"{__package__}.{room}.{name}")

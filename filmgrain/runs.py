@@ -1,12 +1,18 @@
 """A run from its recipe: built, trained, and loaded again."""
 
+import inspect
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import recipe as recipes
 from .allocator import keep_freed_memory
+from .data import Dataset
+from .data.loader import Loader
 from .files import fsio
 from .model import DiffusionModel
 from .recipe import Recipe
@@ -14,6 +20,8 @@ from .rooms import find, name_of
 from .training import checkpoint, loop
 from .training.place import Place
 from .training.run import Run
+
+MAY_MOVE = ("sample", "data.folder", "data.cache", "data.processes")  # of the recipe, between two parts of a run
 
 
 class NotARun(Exception):
@@ -27,26 +35,38 @@ def build(recipe: Recipe) -> DiffusionModel:
     return DiffusionModel(network, codec, recipe.diffusion, recipe.data.shape)
 
 
-def train(recipe: Recipe, folder: str | Path, *, resume: bool = False) -> None:
+def datasets(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> dict[str, Dataset]:
+    """The data of both splits, "train" and "held_out". Files are decoded here, if at all: progress(done, total).
+
+    Raises data.NoData.
+    """
+    module = find("data", name_of(recipe.data))
+    options = {"progress": progress} if "progress" in inspect.signature(module.Dataset).parameters else {}
+    return {split: module.Dataset(recipe.data, split, **options) for split in ("train", "held_out")}
+
+
+def train(recipe: Recipe, folder: str | Path, *, resume: bool = False, data: dict[str, Dataset] | None = None) -> None:
     """Trains the recipe into the run `folder`; with `resume`, from its newest sound checkpoint.
 
-    Raises data.NoData, and whatever training.loop.train raises.
+    data: what `datasets` gave, if it has been asked already. Raises data.NoData, and what training.loop.train raises.
     """
     keep_freed_memory()
-    folder = Path(folder)
-    data = find("data", name_of(recipe.data))
-    dataset, held_out = data.Dataset(recipe.data), data.Dataset(recipe.data, "held_out")
-    torch.manual_seed(recipe.train.seed)  # of the initial weights
-    task = find("tasks", name_of(recipe.task)).Task(
-        recipe.task,
-        build(recipe),
-        seed=recipe.train.seed,
-        held_out=held_out,
-        sampling=recipe.sample,
-    )
     config = recipe.train
-    batches = find("data", "loader").Loader(dataset, batch=config.batch, seed=config.seed, workers=config.workers).batches
-    loop.train(task, batches, config, Run(folder=folder, recipe=recipes.dumps(recipe)), resume=resume)
+    run = Run(folder=Path(folder), recipe=recipes.dumps(recipe), free=MAY_MOVE)
+    data = data or datasets(recipe)
+    torch.manual_seed(config.seed)  # of the initial weights
+    task = find("tasks", name_of(recipe.task)).Task(
+        recipe.task, build(recipe), seed=config.seed, held_out=data["held_out"], sampling=recipe.sample
+    )
+    loader = Loader(data["train"], batch=config.batch, seed=config.seed, workers=config.workers)
+
+    def batches(start: int) -> Iterator[dict[str, Any]]:  # asked for once the run is locked and may be written into
+        if refused := getattr(data["train"], "refused", []):
+            lines = [json.dumps({"path": str(file.path), "reason": file.reason}) for file in refused]
+            fsio.write_text(run.folder / "quarantine.jsonl", "\n".join(lines) + "\n")
+        return loader.batches(start)
+
+    loop.train(task, batches, config, run, resume=resume)
 
 
 def recipe_of(run: str | Path) -> Recipe:
@@ -67,19 +87,17 @@ def load(run: str | Path, *, weights: str = "ema", device: str = "auto") -> Diff
 
 def newest(run: str | Path) -> Path:
     """The newest checkpoint of a run whose manifest verifies."""
-    run = Run(folder=Path(run))
-    if not run.checkpoints.is_dir():
-        raise NotARun(f"{run.folder} is not a run: it holds no checkpoints/; give the folder that filmgrain train wrote")
-    folder, refused = fsio.newest(run.checkpoints)
+    checkpoints = Run(folder=Path(run)).checkpoints
+    if not checkpoints.is_dir():
+        raise NotARun(f"{run} is not a run: it holds no checkpoints/; give the folder that filmgrain train wrote")
+    folder, refused = fsio.newest(checkpoints)
     if folder is None:
-        raise NotARun(f"{run.folder} has no usable checkpoint: {'; '.join(map(str, refused)) or 'it holds none'}")
+        raise NotARun(f"{run} has no usable checkpoint: {'; '.join(map(str, refused)) or 'it holds none'}")
     return folder
 
 
-def write(
-    folder: str | Path, recipe: Recipe, *, model: dict[str, Tensor], ema: dict[str, Tensor], step: int
-) -> None:
-    """A run made of others' weights: it samples, and is the start of a fine-tuning. `model` and `ema` by parameter name."""
+def write(folder: str | Path, recipe: Recipe, *, model: dict[str, Tensor], ema: dict[str, Tensor], step: int) -> None:
+    """A run made of others' weights, by parameter name: it samples, and is the start of a fine-tuning."""
     run = Run(folder=Path(folder), recipe=recipes.dumps(recipe))
     if run.folder.exists() and any(run.folder.iterdir()):
         raise NotARun(f"{run.folder} is not empty; give a new folder for the run")
@@ -89,5 +107,3 @@ def write(
     run.folder.mkdir(parents=True, exist_ok=True)
     fsio.write_text(run.folder / "recipe.toml", run.recipe)
     checkpoint.save(run, checkpoint.State(step=step), built, averages, {})
-
-

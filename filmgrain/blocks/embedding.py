@@ -36,7 +36,7 @@ class LevelEmbedding(nn.Module):
         return level if vector is None else torch.cat([level, vector.to(level)], dim=1)
 
 
-Turn = tuple[Float[Tensor, "f w"], Float[Tensor, "f w"]]  # cosines and sines of each frame's angles
+Turn = tuple[Float[Tensor, "f r"], Float[Tensor, "f r"]]  # cosines and sines of each frame's angles
 
 
 def rotary(frames: int, width: int, device: torch.device) -> Turn:
@@ -67,7 +67,7 @@ class RelativePosition(nn.Module):
         self.buckets, self.max_distance = buckets, max_distance
         self.bias = nn.Embedding(buckets, heads)
 
-    def bucket(self, ahead: Int[Tensor, "f f"]) -> Int[Tensor, "f f"]:
+    def bucket(self, ahead: Int[Tensor, "*ff"]) -> Int[Tensor, "*ff"]:
         half, exact = self.buckets // 2, self.buckets // 4
         distance = ahead.abs()
         far = (distance.clamp(min=1) / exact).log() / math.log(self.max_distance / exact) * (half - exact)

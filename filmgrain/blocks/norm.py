@@ -60,7 +60,7 @@ class LayerNorm(nn.Module):
 
 
 class ClipGroupNorm(nn.GroupNorm):
-    """GroupNorm whose statistics are shared by all frames of a clip (so frames see each other: not for joint training)."""
+    """GroupNorm over all frames of a clip together; so frames see each other, which joint training cannot have."""
 
     def forward(self, x: Float[Tensor, "n c h w"], frames: int = 1) -> Float[Tensor, "n c h w"]:
         n, c, h, w = x.shape

@@ -1,6 +1,5 @@
 """`filmgrain train TARGET`: from a folder of files, or a recipe, to a run."""
 
-import inspect
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ from .console import progress, say
 from .errors import Usage
 
 if TYPE_CHECKING:
+    from ..data import Dataset
     from ..recipe import Recipe
 
 
@@ -39,9 +39,9 @@ def train(
     recipe = _resumed(target, run) if resume and run else _fresh(target)
     recipe = recipes.override(recipe, [*(settings or ()), *([f"train.steps={steps}"] if steps else ())])
     folder = run or _free(Path(target).resolve().name.removesuffix(".toml"))
-    _tell(recipe)
+    data = _tell(recipe)
     say(f"run: {folder}")
-    runs.train(recipe, folder, resume=resume)
+    runs.train(recipe, folder, resume=resume, data=data)
     previews = sorted((folder / "previews").glob("*"))
     say(f"trained: {folder}", *(f"preview: {path}" for path in previews if path.stem == previews[-1].stem))
     say(f"next: filmgrain sample {folder} --count 16")
@@ -94,29 +94,20 @@ def _free(name: str) -> Path:
     return next(path for n in count() if not (path := Path("runs") / f"{name}-{n:02d}").exists())
 
 
-def _tell(recipe: "Recipe") -> None:
-    """What is trained, on what."""
+def _tell(recipe: "Recipe") -> "dict[str, Dataset]":
+    """Says what is trained on what, and returns the data of both splits; files are decoded here, under a bar."""
+    from .. import runs
     from ..rooms import name_of
     from .flow import blueprint
     from .flow import count as parameters
 
     train = recipe.train
-    shape = "x".join(map(str, recipe.data.shape))
-    say(f"data: {name_of(recipe.data)}, items of {shape} (channels first)")
-    say(*(f"  {line}" for line in _summaries(recipe)))
+    say(f"data: {name_of(recipe.data)}, items of {'x'.join(map(str, recipe.data.shape))} (channels first)")
+    with progress("decoding") as bar:
+        data = runs.datasets(recipe, bar)
+    lines = [line for split in data.values() for line in split.summary()]
+    say(*(f"  {line}" for line in dict.fromkeys(lines)))  # both name the files that were left out
     say(f"network: {name_of(recipe.network)}, {parameters(blueprint(recipe)):,} parameters")
     items = train.steps * train.batch * train.accumulate
     say(f"train: {train.steps:,} steps of {train.batch * train.accumulate} items ({items:,}), lr {train.lr:g}")
-
-
-def _summaries(recipe: "Recipe") -> list[str]:
-    """What the datasets of both splits say of themselves. Files are decoded here, under a progress bar, if at all."""
-    from ..rooms import find, name_of
-
-    Dataset = find("data", name_of(recipe.data)).Dataset
-    lines: list[str] = []
-    with progress("decoding") as bar:
-        shown = {"progress": bar} if "progress" in inspect.signature(Dataset).parameters else {}  # of folders only
-        for split in ("train", "held_out"):
-            lines += Dataset(recipe.data, split, **shown).summary()
-    return list(dict.fromkeys(lines))  # both name the files that were left out
+    return data

@@ -52,7 +52,7 @@ def walk(
     device = next(model.parameters()).device
     draw = Draw(seed, tuple(ids))
     z = draw.normal("start", torch.empty(len(ids), *shape, device=device))
-    clip = config.clip and getattr(model.codec, "bounded", False)
+    clip = config.clip and model.codec.bounded
     denoiser: Denoiser = StaticThreshold(model) if clip else model
     levels = grid(model.schedule, config.steps, device)
     sample = find("samplers", config.sampler).sample

@@ -1,1 +1,1 @@
-"""What a run optimises, one task a file: `Config` and `Task`, which is all that the trainer knows (training/task.py)."""
+"""What a run optimises, one task a file: `Config` and `Task`, all that the trainer knows (training/task.py)."""
