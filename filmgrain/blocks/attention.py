@@ -47,7 +47,7 @@ class SpatialAttention(nn.Module):
 
 
 class TemporalAttention(nn.Module):
-    """Attention among a clip's frames, a pixel at a time, with rotary and relative positions (Ho et al. 2022, sec. 3)."""
+    """Attention among a clip's frames, a pixel at a time, with rotary and relative positions (Ho et al. 2022)."""
 
     def __init__(self, channels: int, heads: int, width: int):
         super().__init__()

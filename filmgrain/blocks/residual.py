@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """conv3 -> norm -> (1 + scale) . + shift -> SiLU -> conv3 -> norm -> SiLU, plus the input (by conv1 if widths differ).
+    """conv3 -> norm -> (1 + scale) . + shift -> SiLU -> conv3 -> norm -> SiLU, plus the input.
 
     `norm(channels)` makes a norm; `level` None at construction leaves the modulation out.
     """
