@@ -129,9 +129,8 @@ class Loop:
                 continue
             self.state.skipped += 1
             self.state.skipped_in_a_row += 1
-            self.log.event(
-                number, "skipped", f"gradient not finite, step skipped; batch: {', '.join(sources)}", sources=sources
-            )
+            named = ", ".join(sources[:4]) + (f" and {len(sources) - 4} more" if len(sources) > 4 else "")
+            self.log.event(number, "skipped", f"gradient not finite, step skipped; batch: {named}", sources=sources)
             if self.state.skipped_in_a_row >= self.config.nonfinite_limit:
                 raise NonFinite(
                     f"{self.state.skipped_in_a_row} steps in a row had a non-finite gradient, up to step {number}; the "

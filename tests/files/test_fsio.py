@@ -25,6 +25,27 @@ def test_a_staged_folder_is_whole_and_verifies(tmp_path: Path) -> None:
     fsio.verify(tmp_path / "step-1")
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are read from /proc")
+def test_nothing_is_named_before_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order that a power loss cannot break: files, manifest, folder, rename, parent."""
+    done: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def noting_fsync(file: int) -> None:
+        done.append(os.path.basename(os.readlink(f"/proc/self/fd/{file}")))
+        fsync(file)
+
+    def noting_rename(path: Path, target: Path) -> Path:
+        done.append(f"-> {target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(Path, "rename", noting_rename)
+    make(tmp_path / "step-1")
+    staging = f".tmp-step-1-{os.getpid()}"
+    assert done == ["ema", "model", "state.json", "manifest.json", staging, "-> step-1", tmp_path.name]
+
+
 def test_an_error_inside_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError), fsio.staged(tmp_path / "step-1") as staging:
         (staging / "model").write_bytes(b"half")
