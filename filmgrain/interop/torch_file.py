@@ -26,7 +26,8 @@ from . import Refused
 TREE = "tree"  # the metadata that holds the containers
 COPIES = 4  # bytes of all tensors over bytes of the file; 1 for what torch.save wrote, more if tensors overlap
 BASE = 1 << 30  # bytes of memory granted besides what the file's size calls for
-SECONDS, PACE = 60, 20e6  # of processor time, and bytes read in one more; twice that on the clock
+SECONDS, PACE = 60, 20e6  # of processor time, and bytes read in one more
+PATIENCE = 5  # seconds on the clock for one of processor time: other processes want the machine too
 
 
 def load(path: Path) -> Any:
@@ -51,7 +52,7 @@ def _run_child(path: Path, target: Path) -> None:
     package = Path(__file__).parents[2]  # so that the child finds this package wherever it was imported from
     search = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-P", "-m", __name__, str(path.resolve()), str(target)]
-    seconds = 2 * _seconds(path)
+    seconds = PATIENCE * _seconds(path)
     try:
         child = subprocess.run(
             command, env=os.environ | {"PYTHONPATH": search}, timeout=seconds, capture_output=True, text=True
