@@ -9,7 +9,8 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace
 
-CRF = "12"  # H.264 quality: 0 is lossless, 18 looks it
+# Quality: 0 is lossless, 18 looks it. Without `cpu-independent` 2 % of encodings of the same frames differ.
+X264 = {"crf": "12", "x264-params": "cpu-independent=1"}
 BT709 = 1  # primaries, transfer and matrix of ISO 23091-4, all three
 LIMITED = 1  # luma from 16 to 235, as players expect
 EXACT = 0x4 | 0x2000 | 0x40000  # SWS_BICUBIC, _FULL_CHR_H_INT, _ACCURATE_RND
@@ -33,12 +34,12 @@ def write(path: Path, frames: np.ndarray, fps: float, recipe: dict[str, Any] | N
 
 def _stream(container: av.container.OutputContainer, rate: Fraction) -> av.VideoStream:
     if "libx264" in av.codecs_available:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": CRF})
+        stream = container.add_stream("libx264", rate=rate, options=X264)
     else:
         stream = container.add_stream("mpeg4", rate=rate, options={"qscale": "2"})
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
-    context.thread_count = 1  # the same bytes on any machine
+    context.thread_count = 1  # the same bytes whatever the number of cores
     context.colorspace = context.color_primaries = context.color_trc = BT709
     context.color_range = LIMITED
     return stream
