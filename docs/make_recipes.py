@@ -45,9 +45,8 @@ def sections() -> Iterator[str]:
 def table(config: type, where: str) -> Iterator[str]:
     """One row a field; then the tables of what may be chosen inside it."""
     plain = [field for field in fields(config) if "choices" not in field.metadata]
-    rows = [
-        f"| `{field.name}` | {default(field)} | {escaped(comments(config).get(field.name, ''))} |" for field in plain
-    ]
+    meaning = comments(config)
+    rows = [f"| `{f.name}` | {default(f)} | {escaped(meaning.get(f.name, ''))} |" for f in plain]
     yield "\n".join(["| key | default | meaning |", "|---|---|---|", *rows]) + "\n" if rows else "It has no keys.\n"
     for field in fields(config):
         usual = type(field.default_factory()) if field.default_factory is not MISSING else None

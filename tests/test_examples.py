@@ -1,4 +1,4 @@
-"""Every example runs, with settings so small that it takes seconds. A new one runs with `--steps 2` and nothing else."""
+"""Every example runs, with settings so small that it takes seconds; a new one with `--steps 2` and nothing else."""
 
 import random
 import runpy
