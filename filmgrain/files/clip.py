@@ -53,7 +53,7 @@ class Budget:
     """How much one file may decode to. A file above it is refused before anything is decoded."""
 
     frame: int = 100_000_000  # pixels of one frame, as stored
-    pixels: int = 8_000_000_000  # pixels of all frames, as stored: 64 s of 1920 × 1080 at 60 fps; bounds time
+    pixels: int = 250_000_000_000  # pixels of all frames, as stored: half an hour of 1920 × 1080 at 60 fps; bounds time
     bytes: int = 2 << 30  # bytes of all frames after scaling; bounds memory
 
     def check(self, path: str | PathLike[str], info: Info, shape: tuple[int, int]) -> None:

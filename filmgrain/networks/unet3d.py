@@ -3,7 +3,7 @@
 Convolutions and spatial attention see one frame at a time; temporal attention alone joins frames. So frames are folded
 into the batch throughout, and every norm is of one frame (but for norm = "group").
 
-    conv 7x7 -> temporal attention -> level 1 ... level L -> middle -> level L ... level 1 -> residual block -> conv 1x1
+    conv -> temporal attention -> level 1 ... level L -> middle -> level L ... level 1 -> residual block -> conv 1x1
     level: 2 residual blocks, linear spatial attention, temporal attention, then half (or twice) the size
     each level hands its features across to its mirror image; the first features go to the end.
 """
@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as nnf
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from ..blocks.attention import LinearSpatialAttention, Residual, SpatialAttention, TemporalAttention
@@ -40,6 +40,7 @@ class Config:
     head_width: int = 32  # features of a head
     linear_attention: bool = True  # spatial attention at every level; the middle always has full attention
     norm: str = "rms"  # of the residual blocks: "rms", a pixel at a time, or "group", 8 groups over the whole clip
+    kernel: int = 7  # pixels (of patches, if any) a side of the first convolution; odd
     patch: int = 1  # pixels of z a side that make one position of the network; 2 costs a quarter
     condition: int = 0  # features of the condition's vector; 0 for none
     steps: bool = False  # take the step of a discrete schedule rather than log-SNR (imported networks)
@@ -49,6 +50,8 @@ class Config:
             raise ValueError(f'norm="{self.norm}" is unknown; use "rms" or "group"')
         if not self.mults or min(self.mults) < 1:
             raise ValueError(f"mults={self.mults} needs one positive number a level, such as [1, 2, 4]")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"kernel={self.kernel} is not odd, so it has no centre; use 3, 5 or 7")
         for name in ("channels", "width", "heads", "head_width", "patch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is not positive; use 1 or more")
@@ -95,7 +98,7 @@ class Network(nn.Module):
 
         self.level = LevelEmbedding(config.width)
         self.position = RelativePosition(config.heads)
-        self.first = nn.Conv2d(pixels, config.width, 7, padding=3)
+        self.first = nn.Conv2d(pixels, config.width, config.kernel, padding=config.kernel // 2)
         self.first_temporal = Residual(LayerNorm(config.width), TemporalAttention(config.width, *attention))
 
         pairs = list(pairwise(widths))
@@ -114,9 +117,7 @@ class Network(nn.Module):
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with bias has one
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unlisted in the stubs
 
-    def forward(
-        self, z: Float[Tensor, "b c *fhw"], logsnr: Float[Tensor, " b"], cond: Cond
-    ) -> Float[Tensor, "b c *fhw"]:
+    def forward(self, z: Float[Tensor, "b c *fhw"], logsnr: Num[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c *fhw"]:
         if z.ndim == 4:  # an image is a clip of one frame
             return self(z[:, :, None], logsnr, cond)[:, :, 0]
         b, _, frames, _, _ = z.shape
