@@ -8,18 +8,23 @@ from math import log2
 from pathlib import Path
 
 from .data.suggest import suggest
+from .diffusion.schedules import Cosine
 from .generate.videos import Config as Sampling
+from .model import Config as Diffusion
 from .networks import unet3d
 from .recipe import Recipe, RecipeError
 from .training.config import Config as Training
 from .training.place import Place
 
-SMALL = unet3d.Config(width=32, mults=(1, 2, 4), heads=4)  # for a processor
+SMALL = unet3d.Config(width=48, heads=4, linear_attention=False, kernel=3, mults=(1, 2, 4))  # for a processor
 LARGE = unet3d.Config()  # for a GPU: the network of Ho et al. (2022)
 QUICK = Training(steps=4_000, lr=1e-3, warmup=100, ema=0.995, save_every=200, validate_every=500, preview_every=500)
 THOROUGH = Training(steps=100_000, batch=16, lr=1e-4, warmup=1_000, ema=0.9995)
-PATCHED = 32  # pixels of the shorter side from which a processor takes 2x2 of them as one
-COARSEST = 4  # positions of the shorter side that the coarsest level keeps
+# x0 itself is what a small network learns first; and clips repeat themselves so much that what they show is decided at
+# levels where one frame is noise (docs/results.md has both in figures).
+CLEAN = Diffusion(prediction="x0", schedule=Cosine(logsnr_min=-12.0, logsnr_max=12.0, shift=-3.0))
+POSITIONS = 8  # positions of the shorter side that a processor can bear at least; it takes up to 4x4 pixels as one
+COARSEST = 2  # positions of the shorter side that the coarsest level keeps
 
 
 def for_folder(folder: str | Path, *, device: str = "auto") -> Recipe:
@@ -36,8 +41,10 @@ def explained(folder: str | Path, *, device: str = "auto") -> tuple[Recipe, list
     found = suggest(str(folder))
     place = Place.choose(device, "auto")
     network, why_network = _network(found.config.shape, place.device.type)
-    train = QUICK if place.device.type == "cpu" else THOROUGH
-    recipe = Recipe(data=found.config, network=network, train=train, sample=Sampling(fps=found.fps))
+    train, diffusion = (QUICK, CLEAN) if place.device.type == "cpu" else (THOROUGH, Diffusion())
+    recipe = Recipe(
+        data=found.config, network=network, diffusion=diffusion, train=train, sample=Sampling(fps=found.fps)
+    )
     why_train = f"train.steps={train.steps}, batch={train.batch}: for a first result on {place.device.type}"
     return recipe, [*found.reasons, why_network, why_train]
 
@@ -46,7 +53,7 @@ def _network(shape: tuple[int, ...], device: str) -> tuple[unet3d.Config, str]:
     """As large as the device can bear, with no more levels than the size has room for."""
     side, small = min(shape[-2:]), device == "cpu"
     config = SMALL if small else LARGE
-    patch = 2 if small and side >= PATCHED else 1
+    patch = 2 ** min(2, max(0, int(log2(side / POSITIONS)))) if small else 1
     levels = max(1, 1 + int(log2(max(1, side // patch // COARSEST))))
     config = replace(config, patch=patch, mults=config.mults[:levels])
     why = f"network.width={config.width}, mults={list(config.mults)}, patch={patch}: for {side} pixels on {device}"
