@@ -1,4 +1,4 @@
-"""The forward process, in log signal-to-noise ratio (Kingma et al. 2021, sec. 3.1).
+"""The forward process, in log signal-to-noise ratio (Kingma et al. 2021, Variational Diffusion Models).
 
     z_t = alpha_t x0 + sigma_t eps,   eps ~ N(0, I)
     logsnr = log(alpha^2 / sigma^2),  alpha^2 + sigma^2 = 1   (variance preserving)

@@ -1,4 +1,4 @@
-"""Static thresholding: x0 stays in the range of pixels (Ho et al. 2020, in code; Saharia et al. 2022, sec. 2.3)."""
+"""Static thresholding: x0 stays in the range of pixels (Ho et al. 2020, in their code; Saharia et al. 2022)."""
 
 from dataclasses import dataclass
 

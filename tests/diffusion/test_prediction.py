@@ -48,7 +48,7 @@ def test_v_is_alpha_eps_minus_sigma_x0():
 
 
 def test_edm_preconditioning_is_v_with_the_sign_flipped():
-    """Karras et al. 2022, table 1, sigma_data = 1, for noisy data y = z / alpha at noise r = sigma / alpha."""
+    """Karras et al. 2022, sigma_data = 1, for noisy data y = z / alpha at noise r = sigma / alpha."""
     x0, eps, a, s, z = noisy()
     y, r = z / a, s / a
     c_skip, c_out, c_in = 1 / (r**2 + 1), r / (r**2 + 1).sqrt(), 1 / (r**2 + 1).sqrt()
