@@ -1,6 +1,7 @@
 """The documentation is held against the code: commands and flags exist, code runs or compiles, links lead somewhere."""
 
 import ast
+import importlib
 import re
 import runpy
 import shlex
@@ -12,6 +13,7 @@ import pytest
 import typer
 from test_architecture import MAY_IMPORT, PACKAGE
 
+import filmgrain
 from filmgrain import recipe as recipes
 from filmgrain.cli import app
 from filmgrain.cli.flow import flow
@@ -85,6 +87,17 @@ def test_a_command_exists(page, words):
 def test_python_compiles(path):
     for _, code in blocks(path, "python"):
         ast.parse(code)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_public_names_are_what_they_are_called(path):
+    """Each filmgrain.NAME( in a block can be called, also once every room has been imported."""
+    importlib.import_module("filmgrain.generate.videos")
+    for _, code in blocks(path, "python"):
+        for name in re.findall(r"\bfilmgrain\.(\w+)\(", code):
+            assert callable(getattr(filmgrain, name)), (
+                f"filmgrain.{name} is a {type(getattr(filmgrain, name)).__name__}"
+            )
 
 
 def test_the_code_of_extending_runs(tmp_path, monkeypatch):
