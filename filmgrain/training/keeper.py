@@ -56,20 +56,19 @@ class Keeper:
         if self.saved == state.step:
             return
         state.ema_updates = int(self.stepper.ema.updates)
-        model, averages, moments = (
-            checkpoint.weights(self.stepper.task.model),
-            self.stepper.ema.averages,
-            self._moments(),
-        )
-        self._refuse_non_finite(model | averages | moments, state)
+        model, averages, moments = self.stepper.task.model, self.stepper.ema.averages, self._moments()
+        self._refuse_non_finite(checkpoint.weights(model) | averages | moments, state)
         if self.run.metrics.exists():
             fsio.sync(self.run.metrics)  # no checkpoint may be ahead of the rows that led to it
-        fsio.verify(
-            checkpoint.save(self.run, state, averages=averages, optimizer=moments, model=self.stepper.task.model)
-        )
+        folder = checkpoint.save(self.run, state, model, averages, moments)
+        try:
+            fsio.verify(folder)
+        except fsio.Damaged:
+            fsio.set_aside(folder)
+            raise
         self.saved = state.step
-        for folder in fsio.staged_folders(self.run.checkpoints)[: -self.keep]:
-            fsio.remove(folder)
+        for old in fsio.staged_folders(self.run.checkpoints)[: -self.keep]:
+            fsio.remove(old)
 
     def _load(self, folder: Path) -> State:
         state, stepper = checkpoint.read_state(folder), self.stepper

@@ -54,11 +54,7 @@ def restore(optimizer: Adam, parameters: dict[str, Parameter], saved: dict[str, 
     optimizer.state.clear()
     for full, value in saved.items():
         name, _, key = full.rpartition(".")
-        parameter = parameters[name]
-        if key == "step":
-            own = value.to(parameter.device, copy=True)
-        else:
-            own = torch.empty_like(parameter, requires_grad=False).copy_(
-                value
-            )  # the parameter's strides, as Adam makes it
-        optimizer.state[parameter][key] = own
+        parameter = parameters[name].detach()
+        # Moments take their parameter's strides, as Adam makes them: the fused kernels walk both by address.
+        like = torch.empty((), device=parameter.device) if key == "step" else parameter
+        optimizer.state[parameters[name]][key] = torch.empty_like(like).copy_(value)

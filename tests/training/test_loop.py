@@ -162,6 +162,32 @@ def test_a_signal_during_a_save_waits_for_it(tmp_path: Path, monkeypatch: pytest
     assert (newest.name, refused) == ("step-00000005", [])
 
 
+def test_a_row_is_the_mean_of_its_steps(tmp_path: Path) -> None:
+    for every in (1, 4):
+        train(Toy(), batches_of(4), replace(CONFIG, steps=10, log_every=every), Run(folder=tmp_path / str(every)))
+    single = [row["loss"] for row in trace(tmp_path / "1") if "loss" in row]
+    rows = [(row["step"], row["loss"]) for row in trace(tmp_path / "4") if "loss" in row]
+    assert [step for step, _ in rows] == [4, 8, 10]
+    assert [loss for _, loss in rows] == pytest.approx([sum(single[:4]) / 4, sum(single[4:8]) / 4, sum(single[8:]) / 2])
+
+
+def test_a_checkpoint_damaged_as_it_is_written_costs_no_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = checkpoint.save
+
+    def bad_disk(run: Run, state: Any, *rest: Any) -> Path:
+        folder = save(run, state, *rest)
+        if state.step == 10:
+            (folder / "ema.safetensors").write_bytes(b"")
+        return folder
+
+    monkeypatch.setattr(checkpoint, "save", bad_disk)
+    train(Toy(), batches_of(4), replace(CONFIG, keep=1), Run(folder=tmp_path))
+    assert "ema.safetensors has 0 bytes" in events(tmp_path, "save failed")[0]["text"]
+    assert [path.name for path in fsio.staged_folders(tmp_path / "checkpoints")] == ["step-00000012"]
+
+
 def test_rows_are_plain_lines_where_there_is_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(Toy(), batches_of(4), CONFIG, Run(folder=tmp_path))
     lines = capsys.readouterr().out.splitlines()
