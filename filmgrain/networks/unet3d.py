@@ -123,7 +123,7 @@ class Network(nn.Module):
         b, _, frames, _, _ = z.shape
         patch, halvings = self.config.patch, len(self.downsample)
         level = self.level(logsnr if self.takes_steps else noise_position(logsnr), cond.vector)
-        turn = rotary(frames, min(32, self.config.head_width), z.device)  # rotary position of each frame
+        turn = rotary(frames, self.config.head_width, z.device)  # rotary position of each frame
         when = frames, turn, self.position(frames)  # what temporal attention knows of time
 
         h, inside = pad_to(rearrange(z, "b c f h w -> (b f) c h w"), patch * 2**halvings)

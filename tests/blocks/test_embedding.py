@@ -49,7 +49,7 @@ def test_the_bias_depends_on_distance_and_direction_alone():
 
 def test_rotation_keeps_the_norm_of_every_pair_and_the_rest_as_it_is():
     x = torch.randn(2, 3, 7, 40)
-    turned = rotate(x, rotary(7, 32, CPU))
+    turned = rotate(x, rotary(7, 40, CPU))
     assert torch.allclose(
         turned[..., :32].unflatten(-1, (16, 2)).norm(dim=-1), x[..., :32].unflatten(-1, (16, 2)).norm(dim=-1)
     )
