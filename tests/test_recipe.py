@@ -98,7 +98,7 @@ def test_sections_that_must_be_named():
     assert "moving_shapes" in refused('[network]\nname = "unet3d"')
     assert "loader" not in refused('[data]\nname = "x"\n[network]\nname = "unet3d"')  # a file of data/, but no dataset
     assert 'data.name="loader" is unknown' in refused('[data]\nname = "loader"\n[network]\nname = "unet3d"')
-    assert 'data.name: data module "no.such" cannot be imported' in refused('[data]\nname = "no.such"')
+    assert 'data.name: "no.such" of data cannot be imported' in refused('[data]\nname = "no.such"')
 
 
 def test_a_required_field_is_asked_for():

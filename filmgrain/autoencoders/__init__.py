@@ -1,11 +1,12 @@
 """Codecs: data x to what is diffused, x0, with unit standard deviation, and back. One a file, `Config` and `Codec`."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 
+@runtime_checkable
 class Codec(Protocol):
     """An nn.Module."""
 

@@ -13,7 +13,7 @@ class Cond:
     """No condition at all by default. Conditions join with `|`."""
 
     vector: Float[Tensor, "b d"] | None = None  # joined to the noise-level embedding (class, frame rate, pooled text)
-    tokens: Float[Tensor, "b n d"] | None = None  # attended to (text)
+    tokens: Float[Tensor, "b n e"] | None = None  # attended to (text)
     token_mask: Bool[Tensor, "b n"] | None = None  # true where a token is real
     maps: Float[Tensor, "b c *fhw"] | None = None  # concatenated to z's channels (low-resolution copy, known frames)
 

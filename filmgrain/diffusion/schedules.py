@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """logsnr(t), never rising in t."""
 

@@ -4,13 +4,14 @@ Stated on x0, a weighting is one function whatever the network predicts.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 from .prediction import Prediction
 
 
+@runtime_checkable
 class Weighting(Protocol):
     def __call__(self, logsnr: Tensor, prediction: Prediction) -> Tensor: ...
 

@@ -13,6 +13,7 @@ from filmgrain.diffusion.schedules import CosineBeta, grid
 from filmgrain.guidance.static_threshold import StaticThreshold
 from filmgrain.interop import Refused
 from filmgrain.interop.video_diffusion_pytorch import config_of, convert, read, their_name
+from filmgrain.model import Config as Diffusion
 from filmgrain.model import DiffusionModel
 from filmgrain.networks.unet3d import Config, Network
 from filmgrain.samplers import ancestral, last
@@ -137,7 +138,7 @@ def test_same_chain_of_samples(peer, monkeypatch):
     theirs = diffusion.p_sample_loop(start.shape) * 2 - 1
     assert next(drawn, None) is None
 
-    model_config = SimpleNamespace(prediction="eps", schedule=CosineBeta(steps=20))
+    model_config = Diffusion(prediction="eps", schedule=CosineBeta(steps=20))
     model = DiffusionModel(
         ours_of(diffusion.denoise_fn.state_dict()), pixels.Codec(pixels.Config()), model_config, tuple(start.shape[1:])
     )
