@@ -13,28 +13,28 @@ from PIL import Image
 
 from filmgrain.files.encode import write_gif
 
-MOTIONS = ("hop", "sway", "spin", "grow", "slide")
 BACKGROUNDS = ((255, 255, 255), (255, 236, 179), (200, 230, 255), (215, 245, 215), (250, 215, 225))
 
 
-def pose(motion: str, t: float) -> tuple[float, float, float, float]:
-    """(dx, dy, degrees, scale) at t in [0, 1) of an endless motion; dx and dy in widths of the picture."""
+def poses(t: float) -> dict[str, tuple[float, float, float, float]]:
+    """(dx, dy, degrees, scale) of each endless motion at t in [0, 1); dx and dy in widths of the picture."""
     wave = math.sin(2 * math.pi * t)
-    poses: dict[str, tuple[float, float, float, float]] = {
+    return {
         "hop": (0, -0.35 * abs(wave), 0, 1),
         "sway": (0.1 * wave, 0, -20 * wave, 1),
         "spin": (0, 0, -360 * t, 1),
         "grow": (0, 0, 0, 1 + 0.3 * wave),
         "slide": (0.35 * wave, 0, 0, 1),
     }
-    return poses[motion]
 
 
-def animate(picture: Image.Image, motion: str, background: tuple[int, int, int], side: int, frames: int) -> np.ndarray:
+def animate(
+    picture: Image.Image, motion: str, background: tuple[int, int, int], side: int, frames: int = 8
+) -> np.ndarray:
     """A clip (frames, side, side, 3) of the picture in motion."""
     clip = []
     for i in range(frames):
-        dx, dy, degrees, scale = pose(motion, i / frames)
+        dx, dy, degrees, scale = poses(i / frames)[motion]
         width = round(0.55 * side * scale)
         sticker = picture.convert("RGBA").resize((width, width), Image.Resampling.LANCZOS)
         sticker = sticker.rotate(degrees, Image.Resampling.BICUBIC)
@@ -50,13 +50,12 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("pictures", type=Path, help="folder of PNGs")
     parser.add_argument("--side", type=int, default=32, help="pixels of the clips")
-    parser.add_argument("--frames", type=int, default=8)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(0)
     for path in sorted(args.pictures.glob("*.png")):
-        motion, background = rng.choice(MOTIONS), rng.choice(BACKGROUNDS)
-        clip = animate(Image.open(path), motion, background, args.side, args.frames)
+        motion, background = rng.choice([*poses(0)]), rng.choice(BACKGROUNDS)
+        clip = animate(Image.open(path), motion, background, args.side)
         write_gif(args.out / f"{path.stem}-{motion}.gif", clip, fps=8)
 
 

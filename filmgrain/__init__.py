@@ -1,10 +1,10 @@
 """filmgrain trains and samples diffusion models of videos and images on a folder of one's own files.
 
-    recipe = filmgrain.for_folder("clips")               # settings chosen from the data; or load_recipe("demo")
-    filmgrain.train(recipe, "runs/clips")
-    model = filmgrain.load("runs/clips")
-    videos = filmgrain.generate(model, 4, seed=0)        # (4, c, f, h, w) in [-1, 1]
-    filmgrain.save_video(videos[0], "new.gif", fps=8)
+recipe = filmgrain.for_folder("clips")               # settings chosen from the data; or load_recipe("demo")
+filmgrain.train(recipe, "runs/clips")
+model = filmgrain.load("runs/clips")
+videos = filmgrain.sample(model, 4, seed=0)          # (4, c, f, h, w) in [-1, 1]
+filmgrain.save_video(videos[0], "new.gif", fps=8)
 """
 
 import importlib
@@ -20,7 +20,7 @@ _PUBLIC = {  # name: where it lives; imported when first used, so that `import f
     "train": "runs",
     "load": "runs",
     "build": "runs",
-    "generate": "generate.videos",
+    "sample": "generate.videos:generate",
     "walk": "generate.videos",
     "Sampling": "generate.videos:Config",
     "save_video": "generate.videos",

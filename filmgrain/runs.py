@@ -21,7 +21,8 @@ from .training import checkpoint, loop
 from .training.place import Place
 from .training.run import Run
 
-MAY_MOVE = ("sample", "data.folder", "data.cache", "data.processes")  # of the recipe, between two parts of a run
+# Of the recipe, between two parts of a run: where the data lie, and how the run is watched.
+MAY_CHANGE = ("sample", "data.folder", "data.cache", "data.processes", "task.validation", "task.previews")
 
 
 class NotARun(Exception):
@@ -52,7 +53,7 @@ def train(recipe: Recipe, folder: str | Path, *, resume: bool = False, data: dic
     """
     keep_freed_memory()
     config = recipe.train
-    run = Run(folder=Path(folder), recipe=recipes.dumps(recipe), free=MAY_MOVE)
+    run = Run(folder=Path(folder), recipe=recipes.dumps(recipe), free=MAY_CHANGE)
     data = data or datasets(recipe)
     torch.manual_seed(config.seed)  # of the initial weights
     task = find("tasks", name_of(recipe.task)).Task(

@@ -54,7 +54,7 @@ def _state(run: Path) -> None:
 
     say(f"step {read_state(runs.newest(run)).step}; checkpoints: " + _names(Run(folder=run).checkpoints))
     rows = fsio.read_jsonl(Run(folder=run).metrics)
-    for key in ("loss", "validation/held_out/loss"):
+    for key in ("loss", "validation/loss"):
         row = next((row for row in reversed(rows) if key in row), None)
         if row:
             say(f"{key} {row[key]:.4f} at step {row['step']}")

@@ -58,7 +58,7 @@ def _fresh(target: str) -> "Recipe":
     if (Path(target) / "checkpoints").is_dir():
         raise Usage(f"{target} is a run; to go on with it: filmgrain train --resume --run {target}")
     recipe, reasons = explained(target)
-    say(*reasons)
+    say("chosen for these files, where --set does not say otherwise:", *(f"  {reason}" for reason in reasons))
     return recipe
 
 

@@ -31,7 +31,7 @@ RISE = 0.18  # time that a rocket is seen before it bursts
 class Config:
     """What the clips of fireworks look like."""
 
-    frames: int = 16
+    frames: int = 16  # of a clip
     height: int = 64  # pixels
     width: int = 64  # pixels
     bursts: int = 3  # in a clip, at most; at least one

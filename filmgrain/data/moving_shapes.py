@@ -24,6 +24,7 @@ COLOURS = {
 BACKGROUND = (24, 24, 32)
 MOTIONS = ("left", "right", "up", "down", "bouncing", "circling")
 SPEED = (0.015, 0.035)  # a frame, in heights of the picture
+RADIUS = (0.19, 0.27)  # in heights of the picture
 REACH = 1.25  # radii from the centre to the farthest corner of any kind
 
 
@@ -67,13 +68,13 @@ KINDS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 class Config:
     """A world of moving shapes."""
 
-    frames: int = 16
+    frames: int = 16  # of a clip
     height: int = 64  # pixels
     width: int = 64  # pixels
     shapes: int = 1  # in a clip
-    kinds: tuple[str, ...] = tuple(KINDS)
-    colours: tuple[str, ...] = tuple(COLOURS)
-    motions: tuple[str, ...] = MOTIONS
+    kinds: tuple[str, ...] = tuple(KINDS)  # of shape that occur
+    colours: tuple[str, ...] = tuple(COLOURS)  # that occur
+    motions: tuple[str, ...] = MOTIONS  # that occur
     clips: int = 20_000  # an epoch; a tenth as many are held out
     seed: int = 0  # of the world; another seed holds other clips
     fps: float = 8.0  # at which clips are shown
@@ -148,7 +149,7 @@ class Dataset:
 
 def draw_shape(config: Config, rng: random.Random) -> Shape:
     size = min(config.height, config.width)
-    radius = size * rng.uniform(0.17, 0.24)
+    radius = size * rng.uniform(*RADIUS)
     motion = rng.choice(config.motions)
     room = np.array([config.width, config.height]) - 2 * REACH * radius  # where the centre may be
     path = _path(motion, config.frames, size * rng.uniform(*SPEED), room, rng)

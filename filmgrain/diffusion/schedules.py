@@ -38,8 +38,8 @@ class Cosine:
     logsnr = -2 log tan(a t + b) + shift
     """
 
-    logsnr_min: float = -20.0
-    logsnr_max: float = 20.0
+    logsnr_min: float = -20.0  # at t = 1, before the shift
+    logsnr_max: float = 20.0  # at t = 0, before the shift
     shift: float = 0.0  # nats; 2 log(64 / resolution) keeps the noise seen at 64 x 64 (Hoogeboom et al. 2023)
 
     def __post_init__(self) -> None:
@@ -55,8 +55,8 @@ class Cosine:
 class Flow:
     """The straight line of rectified flow: alpha / sigma = (1 - t) / t (Liu et al. 2022; Lipman et al. 2022)."""
 
-    logsnr_min: float = -20.0
-    logsnr_max: float = 20.0
+    logsnr_min: float = -20.0  # at t = 1
+    logsnr_max: float = 20.0  # at t = 0
 
     def __post_init__(self) -> None:
         _check_range(self.logsnr_min, self.logsnr_max)
@@ -71,8 +71,8 @@ class LinearBeta:
     """beta rises linearly over T steps (Ho et al. 2020, sec. 4). The constants were made for T = 1000."""
 
     steps: int = 1000  # T
-    beta_first: float = 1e-4
-    beta_last: float = 0.02
+    beta_first: float = 1e-4  # of the step next to the data
+    beta_last: float = 0.02  # of the step next to pure noise
     scale: bool = True  # multiply beta by 1000 / T, so that every T ends in noise; False leaves signal at t = 1
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class CosineBeta:
 
     steps: int = 1000  # T
     s: float = 0.008  # keeps beta from vanishing near t = 0
-    beta_max: float = 0.9999
+    beta_max: float = 0.9999  # where the formula would go on to 1
 
     def __post_init__(self) -> None:
         _check_steps(self.steps)

@@ -28,7 +28,7 @@ class Simple:
 class MinSNR:
     """w = min(SNR, gamma): bounds the weight of nearly clean inputs (Hang et al. 2023, sec. 3.4)."""
 
-    gamma: float = 5.0
+    gamma: float = 5.0  # the largest SNR that counts
 
     def __post_init__(self) -> None:
         if self.gamma <= 0:

@@ -13,6 +13,7 @@ import numpy as np
 from ..data.moving_shapes import BACKGROUND, COLOURS, KINDS, coverage
 
 OVERLAP = 0.75  # intersection over union from which a drawing counts as the kind
+CROWDED = 0.6  # of the frame covered: no shape is as large
 NEAR = 60.0  # distance in RGB up to which a colour counts as the named one
 JUMP = 0.12  # of the picture's height, the farthest that a shape may go in one frame
 
@@ -81,7 +82,7 @@ def read_frame(frame: np.ndarray, kinds: tuple[str, ...], colours: tuple[str, ..
     overlap, kind = max((_overlap(cover, kind, position, area), kind) for kind in kinds)
     named, off = min(((name, np.linalg.norm(colour - COLOURS[name])) for name in colours), key=lambda pair: pair[1])
     return Frame(
-        kind if overlap >= OVERLAP else None,
+        kind if overlap >= OVERLAP and cover.mean() < CROWDED else None,
         named if off <= NEAR else None,
         float(overlap),
         (float(position[0]), float(position[1])),
