@@ -1,5 +1,6 @@
 """Keeps freed memory instead of giving it back: on Linux, training on the CPU otherwise spends half of its time in
-page faults, since every large tensor is mapped anew (2.0 to 2.4 times faster without: docs/decisions/009-keep-freed-memory.md)."""
+page faults, since every large tensor is mapped anew (docs/decisions/009-keep-freed-memory.md).
+"""
 
 import ctypes
 import os
