@@ -38,4 +38,19 @@ class MinSNR:
         return logsnr.exp().clamp(max=self.gamma)
 
 
-WEIGHTINGS: dict[str, type] = {"simple": Simple, "min_snr": MinSNR}
+@dataclass(frozen=True, kw_only=True)
+class TruncatedSNR:
+    """w = max(SNR, 1), and here bounded above too: keeps what is decided in much noise (Salimans & Ho 2022, sec. 4)."""
+
+    low: float = 1.0  # the smallest weight
+    high: float = float("inf")  # the largest; x0-networks need one, as their error never falls to 1 / SNR
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low <= self.high:
+            raise ValueError(f"low={self.low} and high={self.high} of the truncated_snr weighting are no range")
+
+    def __call__(self, logsnr: Tensor, prediction: Prediction) -> Tensor:
+        return logsnr.exp().clamp(self.low, self.high)
+
+
+WEIGHTINGS: dict[str, type] = {"simple": Simple, "min_snr": MinSNR, "truncated_snr": TruncatedSNR}

@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from filmgrain import runs
+from filmgrain.cli import curve
+from filmgrain.files import fsio
 from filmgrain.files.encode import read_recipe
 from filmgrain.files.fsio import read_jsonl
 from filmgrain.files.video import probe
 from filmgrain.interop.video_diffusion_pytorch import their_name
 from filmgrain.networks import unet3d
 from filmgrain.recipe import load
+from filmgrain.training.checkpoint import read_state
 
 
 def test_from_gifs_to_new_gifs(run, clips, cheap):
@@ -52,6 +56,16 @@ def test_from_gifs_to_new_gifs(run, clips, cheap):
     assert code == 0 and 'sampler = "ddim"' in out and "index = 2" in out
     code, out, _ = run("show", str(first))
     assert code == 0 and "step 5" in out and "downs.0" in out and "[train]" in out
+
+
+def test_a_run_from_before_a_setting_was_added_goes_on(run, tiny):
+    assert run("train", tiny, "--run", "r").code == 0
+    folder = Path("r/checkpoints/step-00000002")
+    lines = (folder / "recipe.toml").read_text().splitlines(keepends=True)
+    (folder / "recipe.toml").write_text("".join(line for line in lines if not line.startswith(("betas", "patch"))))
+    (folder / fsio.MANIFEST).write_text(fsio._manifest(folder))
+    assert "resumed at step 2" in run("train", "--resume", "--run", "r", "--steps", "3").out
+    assert run("train", "--resume", "--run", "r", "--set", "train.betas=[0.9,0.95]").code == 3
 
 
 def test_a_folder_of_pictures_gives_pictures(run, cheap):
@@ -142,6 +156,25 @@ def test_a_checkpoint_of_video_diffusion_pytorch(run):
     assert probe("new/000.gif").frames == 4
 
 
+def test_an_import_keeps_its_averages_and_has_steps_left(run, tmp_path):
+    config = unet3d.Config(width=8, mults=(1, 2), heads=2, head_width=8, steps=True)
+    theirs = {their_name(k): v for k, v in unet3d.Network(config).state_dict().items()}
+    theirs = {k: v[:, :, None] if v.ndim == 4 else v for k, v in theirs.items()}
+    torch.save({"step": 100_000, "model": theirs, "ema": theirs}, "theirs.pt")
+    assert run("import", "video-diffusion-pytorch", "theirs.pt", "run", "--size", "8", "--frames", "4").code == 0
+    state = read_state(tmp_path / "run/checkpoints/step-00100000")
+    assert state.step == state.ema_updates == 100_000
+    assert load("run/recipe.toml").train.steps == 120_000
+
+
+def test_samples_are_of_one_checkpoint(run, trained, monkeypatch):
+    """Which is read once: a run that is still training may write another meanwhile."""
+    asked, newest = [], runs.newest
+    monkeypatch.setattr(runs, "newest", lambda folder: asked.append(folder) or newest(folder))
+    assert run("sample", str(trained), "--count", "1", "--out", "new").code == 0
+    assert len(asked) == 1
+
+
 def test_a_signal_saves_and_the_run_goes_on(run, tiny):
     command = [sys.executable, "-m", "filmgrain", "train", tiny, "--run", "run", "--set", "train.log_every=1"]
     process = subprocess.Popen(
@@ -156,3 +189,11 @@ def test_a_signal_saves_and_the_run_goes_on(run, tiny):
     assert err == "filmgrain: stopped by SIGTERM\n"
     step = int(re.search(r"step (\d+) is saved", out)[1])
     assert f"resumed at step {step}" in run("train", "--resume", "--run", "run", "--steps", str(step + 1)).out
+
+
+def test_a_curve_is_drawn_from_the_rows_there_are(run, trained, tmp_path):
+    code, out, err = run("curve", str(trained), "--out", str(tmp_path / "new" / "curve.png"))
+    assert (code, err) == (0, "") and probe(tmp_path / "new" / "curve.png").width > 300
+    assert run("curve", str(tmp_path)).code == 2
+    assert curve.smoothed([1.0, 3.0, 5.0]) == [1.0, 3.0, 5.0]  # a twentieth of three rows is one
+    assert curve.smoothed([0.0] * 39 + [2.0])[-1] == 1.0

@@ -9,7 +9,7 @@ from filmgrain.diffusion.cond import Cond
 from filmgrain.diffusion.loss import DISTANCES, diffusion_loss
 from filmgrain.diffusion.prediction import EPS, PREDICTIONS, V
 from filmgrain.diffusion.process import alpha_sigma
-from filmgrain.diffusion.weighting import MinSNR, Simple
+from filmgrain.diffusion.weighting import MinSNR, Simple, TruncatedSNR
 
 LOGSNR = torch.linspace(-6, 6, 7)
 
@@ -87,3 +87,11 @@ def test_a_gamma_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match="gamma=0") as caught:
         MinSNR(gamma=0)
     assert "\n" not in str(caught.value)
+
+
+def test_truncated_snr_is_bounded_on_both_sides():
+    snr = torch.tensor([0.01, 1.0, 4.0, 1e6])
+    torch.testing.assert_close(TruncatedSNR(high=10)(snr.log(), V), torch.tensor([1.0, 1.0, 4.0, 10.0]))
+    torch.testing.assert_close(TruncatedSNR()(snr.log(), EPS), torch.tensor([1.0, 1.0, 4.0, 1e6]), rtol=1e-5, atol=0)
+    with pytest.raises(ValueError, match=r"^low=3 and high=2 .* no range$"):
+        TruncatedSNR(low=3, high=2)
