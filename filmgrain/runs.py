@@ -53,7 +53,12 @@ def train(recipe: Recipe, folder: str | Path, *, resume: bool = False, data: dic
     """
     keep_freed_memory()
     config = recipe.train
-    run = Run(folder=Path(folder), recipe=recipes.dumps(recipe), free=MAY_CHANGE)
+    run = Run(
+        folder=Path(folder),
+        recipe=recipes.dumps(recipe),
+        free=MAY_CHANGE,
+        reread=lambda saved: recipes.dumps(recipes.loads(saved, source=f"{folder}'s recipe")),
+    )
     data = data or datasets(recipe)
     torch.manual_seed(config.seed)  # of the initial weights
     task = find("tasks", name_of(recipe.task)).Task(
@@ -77,10 +82,14 @@ def recipe_of(run: str | Path) -> Recipe:
 
 def load(run: str | Path, *, weights: str = "ema", device: str = "auto") -> DiffusionModel:
     """The model of a run's newest sound checkpoint, in evaluation mode. weights: "ema", the average, or "raw"."""
+    return load_checkpoint(newest(run), weights=weights, device=device)
+
+
+def load_checkpoint(folder: Path, *, weights: str = "ema", device: str = "auto") -> DiffusionModel:
+    """The same of a checkpoint that `newest` gave: a run that is still training may have written another since."""
     if weights not in ("ema", "raw"):
         raise ValueError(f'weights="{weights}" is unknown; use "ema" or "raw"')
     keep_freed_memory()
-    folder = newest(run)
     model = build(recipes.load(folder / "recipe.toml"))
     checkpoint.load_model(folder, model, ema=weights == "ema")
     return model.to(Place.choose(device, "float32").device).eval()
@@ -107,4 +116,5 @@ def write(folder: str | Path, recipe: Recipe, *, model: dict[str, Tensor], ema: 
     averages = {f"network.{name}": tensor for name, tensor in ema.items()}
     run.folder.mkdir(parents=True, exist_ok=True)
     fsio.write_text(run.folder / "recipe.toml", run.recipe)
-    checkpoint.save(run, checkpoint.State(step=step), built, averages, {})
+    # Averages of many steps are warm: without their count, the first step of a fine-tuning would forget them.
+    checkpoint.save(run, checkpoint.State(step=step, ema_updates=step), built, averages, {})

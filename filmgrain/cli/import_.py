@@ -22,6 +22,7 @@ def import_(
     from ..data.video_folder import Config
     from ..recipe import Recipe
     from ..rooms import find, names, nearest
+    from ..training.config import Config as Training
 
     known = [name.replace("_", "-") for name in names("interop") if hasattr(find("interop", name), "read")]
     if kind not in known:
@@ -34,6 +35,7 @@ def import_(
             data=Config(folder=data, frames=frames, height=size, width=size),
             network=found.network_config,
             diffusion=found.model_config,
+            train=Training(steps=found.step + Training.steps),  # counted from step 0, and some are done
         )
     runs.write(run, recipe, model=found.model_state, ema=found.ema_state, step=found.step)
     total = sum(tensor.numel() for tensor in found.model_state.values())

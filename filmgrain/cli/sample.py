@@ -43,15 +43,16 @@ def sample(options: Options) -> "np.ndarray":
     from .. import runs
     from ..diffusion.schedules import grid
     from ..generate.videos import generate, to_uint8
+    from ..recipe import load
     from ..rooms import find
     from ..training.checkpoint import read_state
 
     if options.out is not None and options.out.exists() and not options.out.is_dir():
         raise Usage(f"--out {options.out} is a file; give a folder")
-    recipe, checkpoint = runs.recipe_of(options.run), runs.newest(options.run)
-    sampling = _sampling(recipe, options)
+    checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
+    sampling = _sampling(load(checkpoint / "recipe.toml"), options)
     with usage():
-        model = runs.load(options.run, weights=options.weights)
+        model = runs.load_checkpoint(checkpoint, weights=options.weights)
         grid(model.schedule, sampling.steps)  # refuses what the schedule cannot do
     shape = _shape(model.shape, options)
     step = read_state(checkpoint).step

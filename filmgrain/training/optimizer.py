@@ -8,6 +8,7 @@ from torch.nn import Parameter
 from torch.optim import Adam, AdamW
 
 from .config import Config
+from .place import reads_the_flag
 
 
 def build(config: Config, parameters: dict[str, Parameter]) -> Adam:
@@ -32,8 +33,11 @@ def learning_rate(config: Config, step: int) -> float:
 def step(optimizer: Adam, lr: float, skip: Tensor) -> None:
     """One update; where `skip` (a scalar of 0 or 1 on the device) is 1 it changes nothing, its own count included.
 
-    The fused kernels read the flag on the device, as they do for GradScaler, so the host need not wait for it.
+    The fused kernels read the flag on the device, as they do for GradScaler, so the host need not wait for it;
+    elsewhere it does.
     """
+    if not reads_the_flag(skip.device) and skip:
+        return
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.found_inf = skip  # type: ignore[attr-defined]

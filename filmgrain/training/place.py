@@ -46,3 +46,8 @@ def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cpu":
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return False
+
+
+def reads_the_flag(device: torch.device) -> bool:
+    """Whether a device's fused Adam obeys `found_inf`; that of MPS did not before June 2026 (pytorch #186360)."""
+    return device.type != "mps"

@@ -1,6 +1,7 @@
 """Run: the folder that a training run writes, and the recipe it is bound to."""
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Run:
     folder: Path
     recipe: str = ""  # TOML, kept beside the weights and compared on resume
     free: tuple[str, ...] = ("sample",)  # sections or keys of the recipe that may change on resume, besides FREE
+    reread: Callable[[str], str] = str  # a saved recipe as written today: with the defaults of fields that it predates
 
     @property
     def checkpoints(self) -> Path:
@@ -44,7 +46,7 @@ class Run:
 
     def check_recipe(self, saved: str) -> None:
         """Raises `ResumeRefused` with each difference from the recipe that the checkpoint was trained with."""
-        old, new = flat(tomllib.loads(saved)), flat(tomllib.loads(self.recipe))
+        old, new = flat(tomllib.loads(self.reread(saved))), flat(tomllib.loads(self.recipe))
         changed = [
             f"{key} was {old.get(key, 'unset')!r} and is {new.get(key, 'unset')!r}"
             for key in sorted(old.keys() | new.keys())

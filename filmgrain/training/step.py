@@ -51,7 +51,8 @@ class Stepper:
         for parameter in parameters:
             parameter.grad = None  # of another group's loss
         rows = [self._backward(group, batch, len(micro_batches)) for batch in micro_batches]
-        figures = {key: torch.stack([row[key] for row in rows]).mean() for key in rows[0]}
+        figures = {key: torch.stack([row[key] for row in rows]).nanmean() for key in rows[0]}  # NaN: nothing to say
+        figures["loss"] = torch.stack([row["loss"] for row in rows]).mean()  # where NaN is a bad step
         norm = clip_grad_norm_(parameters, self.config.clip or math.inf)
         bad = ~(norm.isfinite() & figures["loss"].isfinite())
         optimizer.step(self.optimizers[group], lr, skip=bad.float())

@@ -72,3 +72,25 @@ def test_the_learning_rate_rises_and_stays_or_falls() -> None:
     assert rates[100] == pytest.approx(0.0)
     assert rates == sorted(rates, reverse=True)
     assert optimizer.learning_rate(Config(lr=1.0, warmup=0), 0) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_a_step_is_skipped_also_where_the_kernel_ignores_the_flag(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernels of MPS did until the middle of 2026."""
+    kernel = getattr(torch, f"_fused_{kind}_")
+    monkeypatch.setattr(torch, f"_fused_{kind}_", lambda *lists, **how: kernel(*lists, **how | {"found_inf": None}))
+    monkeypatch.setattr(optimizer, "reads_the_flag", lambda device: False)
+    network = nn.Linear(3, 4)
+    adam = optimizer.build(Config(optimizer=kind, weight_decay=0.1), dict(network.named_parameters()))
+    stepped(network, adam, 0)
+    before = [parameter.clone() for parameter in network.parameters()]
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, torch.nan)
+    optimizer.step(adam, 1e-2, torch.tensor(1.0))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    stepped(network, adam, 1)
+    assert not any(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_only_mps_is_waited_for() -> None:
+    assert [optimizer.reads_the_flag(torch.device(name)) for name in ("cpu", "cuda", "mps")] == [True, True, False]

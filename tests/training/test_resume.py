@@ -134,6 +134,15 @@ def test_a_changed_recipe_is_refused_with_the_difference(tmp_path: Path) -> None
     run(tmp_path, resume=True, recipe=RECIPE + "save_every = 7\n[sample]\nsteps = 9\n")
 
 
+def test_a_recipe_from_before_a_field_was_added_is_read_as_of_today(tmp_path: Path) -> None:
+    run(tmp_path)
+    today = RECIPE + "betas = [0.9, 0.99]\n"
+    with pytest.raises(ResumeRefused, match=r"train\.betas was 'unset'"):
+        run(tmp_path, resume=True, recipe=today)
+    read_today = Run(folder=tmp_path, recipe=today, reread=lambda saved: saved + "betas = [0.9, 0.99]\n")
+    train(Toy(1), batches_of(4), CONFIG, read_today, resume=True)
+
+
 def test_a_run_is_not_started_over(tmp_path: Path) -> None:
     run(tmp_path)
     before = artefacts(tmp_path)

@@ -53,6 +53,16 @@ def test_micro_batches_are_one_big_batch() -> None:
         torch.testing.assert_close(a, b)
 
 
+def test_a_micro_batch_with_nothing_to_say_leaves_the_word_to_the_others() -> None:
+    class Terse(Plain):
+        def loss(self, batch: Any, group: str) -> Any:
+            loss, _ = super().loss(batch, group)
+            return loss, {"n": batch["n"][0] if batch["n"][0] else torch.tensor(torch.nan)}
+
+    figures = Stepper(Terse(), Config(), PLACE).step(0, take(3, 4))
+    assert figures["n"] == 6 and not figures["skipped"]  # of NaN, 4 and 8
+
+
 def test_dropout_is_a_function_of_seed_and_step() -> None:
     def losses(seed: int, past: int) -> float:
         torch.manual_seed(past)
