@@ -133,9 +133,9 @@ def grid(schedule: Schedule, steps: int, device: torch.device | str | None = Non
         raise ValueError(f"steps={steps} is not a number of sampling steps; use 1 or more")
     if isinstance(schedule, Discrete) and steps > len(schedule.table):
         raise ValueError(f"steps={steps} is more than the {len(schedule.table)} levels of the schedule; use fewer")
-    logsnr = schedule(torch.linspace(1, 0, steps + 1, dtype=torch.float64, device=device))
+    logsnr = schedule(torch.linspace(1, 0, steps + 1, dtype=torch.float64))  # on the CPU: MPS has no float64
     logsnr[-1] = math.inf
-    return logsnr.float()
+    return logsnr.float().to(device)
 
 
 def _check_range(low: float, high: float) -> None:

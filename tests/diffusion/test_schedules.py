@@ -125,3 +125,14 @@ def test_what_is_wrong_is_said_in_one_line(wrong, words):
     with pytest.raises(ValueError, match=words) as caught:
         wrong()
     assert "\n" not in str(caught.value)
+
+
+def test_a_grid_for_a_device_without_float64_is_made_on_the_cpu():
+    asked = []
+
+    def schedule(t):
+        asked.append((t.device.type, t.dtype))
+        return Cosine()(t)
+
+    levels = grid(schedule, 4, "meta")
+    assert asked == [("cpu", torch.float64)] and (levels.device.type, levels.dtype) == ("meta", torch.float32)
