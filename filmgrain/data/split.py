@@ -17,11 +17,11 @@ def check(split: str, fraction: float) -> None:
 
 
 def by_content(digests: Sequence[str], fraction: float) -> set[str]:
-    """The digests held out: the smallest ones, `fraction` of them but at least one.
+    """The digests held out: the smallest ones, `fraction` of them but at least one, and never all.
 
     Copies of a file share its digest and so its side. Empty if there are fewer than `ENOUGH` different ones.
     """
     different = sorted(set(digests))
     if not fraction or len(different) < ENOUGH:
         return set()
-    return set(different[: max(1, round(fraction * len(different)))])
+    return set(different[: min(max(1, round(fraction * len(different))), len(different) - 1)])

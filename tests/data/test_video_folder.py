@@ -14,7 +14,7 @@ import torch
 from moving_square import DARK, moving, write_frames
 from PIL import Image
 
-from filmgrain.data import NoData, cache, prepare
+from filmgrain.data import NoData, cache, prepare, split
 from filmgrain.data.loader import Loader
 from filmgrain.data.prepare import Decoder
 from filmgrain.data.video_folder import Config, Dataset
@@ -314,6 +314,11 @@ def test_ten_clips_hold_out_whole_files_by_content(tmp_path: Path) -> None:
         (root / f"{n}.gif").rename(root / f"renamed {11 - n}.gif")
     again = Dataset(config(root, held_out=0.25), "held_out")
     assert {part.entry.digest for part in again.parts} == digests[1]
+
+
+@pytest.mark.parametrize(("fraction", "held_out"), [(0, 0), (0.01, 1), (0.25, 3), (0.99, 11)])
+def test_something_is_left_to_train_on(fraction: float, held_out: int) -> None:
+    assert len(split.by_content([f"{n:x}" for n in range(12)], fraction)) == held_out
 
 
 def test_few_clips_hold_out_the_end_of_the_long_ones(tmp_path: Path) -> None:
