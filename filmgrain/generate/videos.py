@@ -62,6 +62,7 @@ def walk(
     return sample(denoiser, z, levels, cond or Cond(), **noise, **config.options)
 
 
+@torch.no_grad()
 def generate(
     model: DiffusionModel,
     count: int,

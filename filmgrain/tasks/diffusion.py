@@ -63,15 +63,16 @@ class Task:
             return {}
         device = next(self.model.parameters()).device
         sums = dict.fromkeys(VALIDATION_TIMES, 0.0)
-        count = min(self.config.validation, len(self.held_out))
-        batch = min(8, count)
-        batches = Loader(self.held_out, batch=batch, seed=self.seed).batches()
-        for _ in range(count // batch):
+        count, done = min(self.config.validation, len(self.held_out)), 0
+        batches = Loader(self.held_out, batch=min(8, count), seed=self.seed).batches()
+        while done < count:
             items = next(batches)
-            x, draw = items["x"].to(device), Draw(self.seed, tuple(items["n"].tolist()))
+            n = items["n"][: count - done].tolist()  # of the last batch, as many as are asked for
+            x, draw = items["x"][: len(n)].to(device), Draw(self.seed, tuple(n))
             for t in VALIDATION_TIMES:
-                sums[t] += self._losses(x, draw, torch.full((batch,), t, dtype=torch.float64)).mean().item()
-        means = {f"loss at t={t}": total / (count // batch) for t, total in sums.items()}
+                sums[t] += self._losses(x, draw, torch.full((len(n),), t, dtype=torch.float64)).sum().item()
+            done += len(n)
+        means = {f"loss at t={t}": total / count for t, total in sums.items()}
         return {"loss": sum(means.values()) / len(means), **means}
 
     def preview(self, folder: Path, step: int) -> list[Path]:

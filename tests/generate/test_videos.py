@@ -73,6 +73,13 @@ def test_the_model_samples_in_eval_mode_and_is_left_as_it_was(model):
     handle.remove()
 
 
+def test_no_gradients_are_kept_by_a_codec_that_learns():
+    model = model_of()
+    model.codec.gain = torch.nn.Parameter(torch.ones(()))
+    model.codec.decode = lambda x0: model.codec.gain * x0
+    assert not generate(model, 1, config=Config(steps=1)).requires_grad
+
+
 def test_progress_counts_steps_of_samples(model):
     told = []
     generate(model, 3, config=Config(steps=2), batch=2, progress=lambda done, total: told.append((done, total)))
