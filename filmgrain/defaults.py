@@ -28,7 +28,10 @@ COARSEST = 2  # positions of the shorter side that the coarsest level keeps
 
 
 def for_folder(folder: str | Path, *, device: str = "auto") -> Recipe:
-    """The recipe that `filmgrain train FOLDER` begins with. Raises data.NoData."""
+    """The recipe that `filmgrain train FOLDER` begins with, for the device that becomes train.device.
+
+    Raises data.NoData.
+    """
     return explained(folder, device=device)[0]
 
 
@@ -42,6 +45,7 @@ def explained(folder: str | Path, *, device: str = "auto") -> tuple[Recipe, list
     place = Place.choose(device, "auto")
     network, why_network = _network(found.config.shape, place.device.type)
     train, diffusion = (QUICK, CLEAN) if place.device.type == "cpu" else (THOROUGH, Diffusion())
+    train = replace(train, device=device)
     recipe = Recipe(
         data=found.config, network=network, diffusion=diffusion, train=train, sample=Sampling(fps=found.fps)
     )
