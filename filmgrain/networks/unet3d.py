@@ -120,6 +120,10 @@ class Network(nn.Module):
     def forward(self, z: Float[Tensor, "b c *fhw"], logsnr: Num[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c *fhw"]:
         if z.ndim == 4:  # an image is a clip of one frame
             return self(z[:, :, None], logsnr, cond)[:, :, 0]
+        given = 0 if cond.vector is None else cond.vector.shape[1]
+        if given != self.config.condition:
+            expected = self.config.condition
+            raise ValueError(f"the condition's vector has {given} features; the network has condition={expected}")
         b, _, frames, _, _ = z.shape
         patch, halvings = self.config.patch, len(self.downsample)
         level = self.level(logsnr if self.takes_steps else noise_position(logsnr), cond.vector)

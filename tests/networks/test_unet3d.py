@@ -64,6 +64,13 @@ def test_a_patch_covers_neighbouring_pixels():
     ]  # channel 1, row 1, column 0 of patch (2, 1)
 
 
+@pytest.mark.parametrize(("made_for", "given"), [(5, 0), (0, 5), (5, 4)])
+def test_a_condition_that_the_network_was_not_made_for_is_refused(made_for, given):
+    cond = Cond(vector=torch.zeros(1, given) if given else None)
+    with pytest.raises(ValueError, match=f"has {given} features; .* condition={made_for}"):
+        small(condition=made_for)(torch.randn(1, 3, 2, 8, 8), torch.zeros(1), cond)
+
+
 @torch.no_grad()
 def test_condition_enters_with_the_noise_level():
     network, z = small(condition=5), torch.randn(2, 3, 2, 8, 8)
