@@ -27,8 +27,9 @@ Batches = Callable[[int], Iterator[Batch]]  # the endless stream of batches from
 def train(task: Task, batches: Batches, config: Config, run: Run, *, resume: bool = False) -> None:
     """Trains up to step `config.steps`, from the newest sound checkpoint if `resume`, and leaves a checkpoint there.
 
-    Killed at any moment and resumed, it ends with the same bytes as uninterrupted. Raises `ResumeRefused`, `Locked`,
-    `NonFinite`, and `Stopped` once a SIGTERM or SIGINT has been answered with a checkpoint.
+    Killed at any moment and resumed, it ends with the same bytes as uninterrupted (on a GPU, where its kernels are
+    deterministic). Raises `ResumeRefused`, `Locked`, `NonFinite`, and `Stopped` once a SIGTERM or SIGINT has been
+    answered with a checkpoint.
     """
     if resume and not run.checkpoints.is_dir():
         raise ResumeRefused(f"{run.folder} holds no run; start one without --resume")

@@ -26,9 +26,16 @@ class Place:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def move(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Tensors to the device, but for the draw numbers "n": seeds are made of them, on the host."""
+        """Tensors to the device, but for the draw numbers "n": seeds are made of them, on the host.
+
+        Float64, which numbers of Python become, goes as float32: MPS has no other, and one result is to come of all.
+        """
+
+        def moved(value: Tensor) -> Tensor:
+            return value.to(self.device, torch.float32 if value.dtype == torch.float64 else value.dtype)
+
         moving = {key for key, value in batch.items() if isinstance(value, Tensor) and key != "n"}
-        return {key: value.to(self.device) if key in moving else value for key, value in batch.items()}
+        return {key: moved(value) if key in moving else value for key, value in batch.items()}
 
     def __str__(self) -> str:
         return f"{self.device}, {str(self.dtype).removeprefix('torch.')}"

@@ -63,6 +63,16 @@ def test_a_micro_batch_with_nothing_to_say_leaves_the_word_to_the_others() -> No
     assert figures["n"] == 6 and not figures["skipped"]  # of NaN, 4 and 8
 
 
+def test_a_batch_moves_without_float64_and_without_its_numbers() -> None:
+    batch = {"n": torch.arange(2), "x": torch.zeros(2), "source": ["a", "b"]}
+    batch |= {"rate": torch.ones(2, dtype=torch.float64), "label": torch.ones(2, dtype=torch.int64)}
+    moved = Place(torch.device("meta"), torch.float32).move(batch)
+    assert moved["n"] is batch["n"] and moved["source"] is batch["source"]
+    assert {name: (moved[name].device.type, moved[name].dtype) for name in ("x", "rate", "label")} == {
+        "x": ("meta", torch.float32), "rate": ("meta", torch.float32), "label": ("meta", torch.int64)
+    }  # fmt: skip
+
+
 def test_dropout_is_a_function_of_seed_and_step() -> None:
     def losses(seed: int, past: int) -> float:
         torch.manual_seed(past)
