@@ -192,7 +192,7 @@ def test_a_signal_saves_and_the_run_goes_on(run, tiny):
 
 
 def test_a_curve_is_drawn_from_the_rows_there_are(run, trained, tmp_path):
-    code, out, err = run("curve", str(trained), "--out", str(tmp_path / "new" / "curve.png"))
+    code, _, err = run("curve", str(trained), "--out", str(tmp_path / "new" / "curve.png"))
     assert (code, err) == (0, "") and probe(tmp_path / "new" / "curve.png").width > 300
     assert run("curve", str(tmp_path)).code == 2
     assert curve.smoothed([1.0, 3.0, 5.0]) == [1.0, 3.0, 5.0]  # a twentieth of three rows is one
