@@ -24,6 +24,11 @@ class Config:
         if self.prediction not in PREDICTIONS:
             raise ValueError(f'prediction="{self.prediction}" is unknown; use one of {", ".join(PREDICTIONS)}')
 
+    @property
+    def discrete(self) -> bool:
+        """Whether the schedule is a table of steps, which a network that takes integer steps needs."""
+        return isinstance(self.schedule, Discrete)
+
 
 class DiffusionModel(nn.Module):
     """network + prediction + schedule + codec.
@@ -40,7 +45,7 @@ class DiffusionModel(nn.Module):
         self.prediction = PREDICTIONS[config.prediction]
         self.schedule = config.schedule
         self.shape = shape
-        if getattr(network, "takes_steps", False) and not isinstance(config.schedule, Discrete):
+        if getattr(network, "takes_steps", False) and not config.discrete:
             kind = type(config.schedule).__name__
             raise ValueError(
                 f"the network takes integer steps, which {kind} has not; use the schedule linear_beta or cosine_beta"

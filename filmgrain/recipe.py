@@ -48,6 +48,14 @@ class Recipe:
         given, expected = self.data.shape[0], getattr(self.network, "channels", None)
         if name_of(self.codec) == "pixels" and expected not in (None, given):
             raise ValueError(f"network.channels={expected}, but the data have {given}; set network.channels={given}")
+        condition = getattr(self.network, "condition", 0)
+        if name_of(self.task) == "diffusion" and condition:
+            raise ValueError(f'network.condition={condition}, but task "diffusion" gives none; set network.condition=0')
+        if getattr(self.network, "steps", False) and not self.diffusion.discrete:
+            raise ValueError(
+                "network.steps=true needs a schedule of steps; set diffusion.schedule=linear_beta or cosine_beta, "
+                "or network.steps=false"
+            )
 
 
 SECTIONS = tuple(Recipe.__dataclass_fields__)
@@ -60,6 +68,8 @@ def load(source: str | Path) -> Recipe:
         if str(source) not in shipped():
             raise RecipeError(f'"{source}" is no folder, file or shipped recipe{nearest(str(source), [*shipped()])}')
         path = shipped()[str(source)]
+    if path.suffix != ".toml":
+        raise RecipeError(f"{path} is a file, and no recipe (.toml); give a recipe, or the folder of your files")
     try:
         return loads(path.read_text(encoding="utf-8"), source=str(path))
     except (OSError, UnicodeDecodeError) as error:

@@ -5,6 +5,7 @@ key `name` and the fields of that class.
 """
 
 import inspect
+import math
 import re
 from dataclasses import MISSING, Field, fields
 from functools import cache
@@ -96,9 +97,9 @@ def _choice(choices: dict[str, type], given: Any, where: str) -> Any:
 def _value(given: Any, hint: Any) -> Any:
     """`given`, as TOML reads it, in the annotated type; raises TypeError."""
     args = get_args(hint)
-    if hint is float and type(given) in (int, float):
+    if hint is float and type(given) in (int, float) and math.isfinite(given):
         return float(given)
-    if type(given) is hint:
+    if type(given) is hint and hint is not float:
         return given
     if get_origin(hint) is tuple and isinstance(given, list):
         inner = args[:1] * len(given) if args[-1] is Ellipsis else args
@@ -110,6 +111,8 @@ def _value(given: Any, hint: Any) -> Any:
 
 
 def _kind(given: Any) -> str:
+    if isinstance(given, float) and not math.isfinite(given):
+        return "not finite"
     name = "table" if isinstance(given, dict) else type(given).__name__
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 

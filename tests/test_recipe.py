@@ -69,6 +69,8 @@ def test_a_choice_is_a_string_or_a_table():
             '[train]\nsteps = "many"',
             'a.toml: train.steps="many" is a str; expected int (optimiser steps of the whole run)',
         ),
+        ("[train]\nlr = inf", "train.lr=inf is not finite; expected float (learning rate after the warm-up)"),
+        ("[diffusion.schedule]\nname = 'cosine'\nshift = nan", "diffusion.schedule.shift=nan is not finite"),
         ("[train]\nsteps = 2.0", "train.steps=2.0 is a float; expected int"),
         ("[train]\nsteps = true", "train.steps=true is a bool; expected int"),
         ("[train]\ntensorboard = 1", "train.tensorboard=1 is an int; expected bool"),
@@ -174,7 +176,8 @@ def test_load(tmp_path, monkeypatch, recipe):
     assert recipes.load(path) == recipe
     monkeypatch.setattr(recipes, "FOLDERS", (tmp_path,))
     assert recipes.load("r") == recipe
-    for given in ("rr", "missing.toml"):
+    (tmp_path / "r.txt").touch()
+    for given in ("rr", "missing.toml", str(tmp_path / "r.txt")):
         with pytest.raises(RecipeError, match=given):
             recipes.load(given)
     path.write_bytes(b"\xff\xfe\x00")

@@ -12,6 +12,7 @@ INTERNAL = 70
 CODES = {
     "filmgrain.cli.errors.Usage": 2,
     "filmgrain.recipe_toml.RecipeError": 2,
+    "filmgrain.training.place.NoDevice": 2,
     "filmgrain.training.run.ResumeRefused": 3,
     "filmgrain.files.fsio.Locked": 4,
     "filmgrain.data.NoData": 65,

@@ -1,6 +1,7 @@
 """`filmgrain plan FOLDER`: what training would make of every file, and what it would cost. Nothing is written there."""
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.markup import escape
@@ -33,6 +34,10 @@ def plan(
     from ..recipe import override
     from ..rooms import name_of
 
+    if not folder:
+        raise Usage("give a folder of videos or pictures")  # "" is the working directory to Path
+    if (Path(folder) / "checkpoints").is_dir():
+        raise Usage(f"{folder} is a run, no folder of files; to see what it is made of: filmgrain show {folder}")
     recipe, reasons = explained(folder)
     recipe = override(recipe, settings or ())
     if not hasattr(recipe.data, "folder"):

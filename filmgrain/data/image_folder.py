@@ -12,7 +12,7 @@ from . import split as splits
 from .cache import Entry, Scaled
 from .listing import look, nothing
 from .prepare import Progress, prepare
-from .transforms import CROPS, view
+from .transforms import check, view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,9 @@ class Config:
     processes: int = 0  # that decode at the same time; 0: one a core
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 1:
-            raise ValueError(f"height={self.height} and width={self.width} must be at least 1 pixel")
-        if self.crop not in CROPS:
-            raise ValueError(f'crop="{self.crop}" is unknown; use one of {", ".join(CROPS)}')
+        check(self.height, self.width, self.crop, self.background)
+        if self.processes < 0:
+            raise ValueError(f"processes={self.processes} is negative; use 0 for one a core")
         splits.check("train", self.held_out)
 
     @property

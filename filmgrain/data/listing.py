@@ -42,8 +42,9 @@ class Listing:
     ignored: Counter[str] = field(default_factory=Counter)  # files that are no media, by suffix
 
     def name(self, path: Path) -> str:
-        """How a file is named to the user: relative, with / and without bytes that cannot be printed."""
-        return os.fsencode(path.relative_to(self.root).as_posix()).decode("utf-8", "backslashreplace")
+        """How a file is named to the user: relative, with / and on one line, \\ before what cannot be printed."""
+        name = os.fsencode(path.relative_to(self.root).as_posix()).decode("utf-8", "backslashreplace")
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
     def refuse(self, path: Path, reason: str) -> None:
         self.refused.append(Refused(self.name(path), reason))
@@ -106,7 +107,7 @@ def _walk(listing: Listing) -> Iterator[tuple[Path, list[Path]]]:
         if (status.st_dev, status.st_ino) in seen:  # a link back up
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders = [path for path in entries if path.is_dir()]
+        folders = [path for path in entries if os.path.isdir(path)]  # False where Path.is_dir may raise
         waiting.extend(reversed(folders))
         yield directory, [path for path in entries if path not in folders]
 

@@ -8,6 +8,16 @@ import numpy as np
 CROPS = ("centre", "random")
 
 
+def check(height: int, width: int, crop: str, background: tuple[int, int, int]) -> None:
+    """Raises ValueError for what no picture can be scaled, cropped or composed to."""
+    if min(height, width) < 1:
+        raise ValueError(f"height={height} and width={width} must be at least 1 pixel")
+    if crop not in CROPS:
+        raise ValueError(f'crop="{crop}" is unknown; use one of {", ".join(CROPS)}')
+    if not all(0 <= value <= 255 for value in background):
+        raise ValueError(f"background={list(background)} is no colour; use three numbers of 0 to 255")
+
+
 def cover(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:
     """The smallest (height, width) of the same aspect, to a rounding, that covers the target (height, width)."""
     scale = max(target[0] / height, target[1] / width)

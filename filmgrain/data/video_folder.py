@@ -18,7 +18,7 @@ from . import split as splits
 from .cache import Entry, Scaled
 from .listing import Listing, look, nothing
 from .prepare import Progress, prepare
-from .transforms import CROPS, view
+from .transforms import check, view
 from .windows import Window
 
 STILL = "is a still: it has a single frame"
@@ -43,10 +43,9 @@ class Config:
     processes: int = 0  # that decode at the same time; 0: one a core
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 1:
-            raise ValueError(f"height={self.height} and width={self.width} must be at least 1 pixel")
-        if self.crop not in CROPS:
-            raise ValueError(f'crop="{self.crop}" is unknown; use one of {", ".join(CROPS)}')
+        check(self.height, self.width, self.crop, self.background)
+        if self.processes < 0:
+            raise ValueError(f"processes={self.processes} is negative; use 0 for one a core")
         splits.check("train", self.held_out)
         _ = self.window  # checks its own fields
 
@@ -120,8 +119,9 @@ class Dataset:
         lines = [f"{self.split}: {len(self):,} windows of {len(self.parts):,} clips ({frames:,} frames)"]
         if self.split == "held_out" and not self.parts:
             lines = [f"held_out: nothing; it takes {splits.ENOUGH} clips, or clips of four windows"]
-        if self.listing.stills:
-            lines.append(f'{len(self.listing.stills):,} stills not used; data.name="image_folder" takes them')
+        folders = {path for path in self.listing.videos if path.is_dir()}  # whose stills are frames
+        if stills := sum(path.parent not in folders for path in self.listing.stills):
+            lines.append(f'{stills:,} stills not used; data.name="image_folder" takes them')
         return lines + self.listing.left_out()
 
 

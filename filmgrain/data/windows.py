@@ -5,6 +5,7 @@ seconds (step = 1 / fps), so a motion keeps its speed at whatever fps a file has
 frames (step = stride).
 """
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ class Window:
     short: str = "loop"  # a clip shorter than the window goes on from its start ("loop") or backwards ("mirror")
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or self.stride < 1 or self.fps < 0:
+        if self.frames < 1 or self.stride < 1 or not 0 <= self.fps < math.inf:
             raise ValueError(
                 f"frames={self.frames}, stride={self.stride}, fps={self.fps:g}: expected frames and stride of 1 or"
                 " more, fps of 0 (native) or more"

@@ -1,5 +1,6 @@
 """A folder of numbered pictures, read as one clip."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def natural(path: Path) -> list[tuple[int, str]]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """The frames in order: each file that is a picture or is called one; hidden files aside."""
-    files = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
+    files = [path for path in folder.iterdir() if not path.name.startswith(".") and os.path.isfile(path)]
     return sorted((p for p in files if p.suffix.lower() in SUFFIXES or kind(p) in PICTURES), key=natural)
 
 

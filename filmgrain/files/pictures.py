@@ -28,6 +28,8 @@ def opened(file: BinaryIO, kind: str) -> Iterator[Image.Image]:
             image = Image.open(file, formats=[kind])
         except UnidentifiedImageError:
             raise ValueError(f"begins as {kind}, but its header is damaged") from None
+        except Image.DecompressionBombError:
+            raise ValueError("has far more pixels than a frame may have; scale it to a smaller size") from None
         with image:
             yield image
 

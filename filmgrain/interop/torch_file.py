@@ -108,7 +108,7 @@ def _reason(error: Exception) -> str:
         return f"its pickle asks for {asked[1]}, and a checkpoint needs tensors and numbers only"
     if "PytorchStreamReader" in text or "inline_container" in text or isinstance(error, EOFError):
         return "it is cut short, damaged, or another kind of archive"
-    if "WeightsUnpickler" in text or "Invalid magic number" in text or not text:
+    if "WeightsUnpickler" in text or "Invalid magic number" in text or isinstance(error, LookupError) or not text:
         return "it is not a file that torch.save wrote"
     return f"{type(error).__name__}: {text.splitlines()[0]}"
 

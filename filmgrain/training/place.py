@@ -7,6 +7,10 @@ import torch
 from torch import Tensor
 
 
+class NoDevice(Exception):
+    """A device that is asked for and is not here."""
+
+
 @dataclass(frozen=True)
 class Place:
     device: torch.device
@@ -14,8 +18,8 @@ class Place:
 
     @classmethod
     def choose(cls, device: str, precision: str) -> "Place":
-        """`auto` is the first of cuda, mps, cpu; and bfloat16 where the hardware computes in it."""
-        chosen = torch.device(_best_device() if device == "auto" else device)
+        """`auto` is the first of cuda, mps, cpu; and bfloat16 where the hardware computes in it. Raises `NoDevice`."""
+        chosen = _device(_best_device() if device == "auto" else device)
         if chosen.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32
             torch.backends.cudnn.allow_tf32 = True
@@ -39,6 +43,16 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.device}, {str(self.dtype).removeprefix('torch.')}"
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # of its name; of a PyTorch that was built without it
+        reason = str(error).splitlines()[0]
+        raise NoDevice(f'device="{name}" cannot be used here ({reason}); use "auto" or "cpu"') from None
+    return device
 
 
 def _best_device() -> str:

@@ -55,10 +55,23 @@ def test_data(refused, clips):
         ("sample.sampler=dim", 'did you mean "ddim"?'),
         ("data.name=video_folder", "data.folder is missing"),
         ("train.steps", "expected KEY=VALUE"),
+        ("train.lr=inf", "train.lr=inf is not finite; expected float"),
+        ("network.steps=true", "set diffusion.schedule=linear_beta"),
+        ("network.condition=5", "set network.condition=0"),
     ],
 )
 def test_settings(refused, tiny, setting, says):
     refused(2, "train", tiny, "--set", setting, says=("--set", says))
+
+
+@pytest.mark.parametrize("device", ["cud", "cuda:99"])
+def test_a_device_that_is_not_here(refused, tiny, device):
+    refused(2, "train", tiny, "--run", "new", "--set", f"train.device={device}", says=(f'device="{device}"', "auto"))
+
+
+def test_a_plan_of_no_folder_of_files(refused, trained):
+    refused(2, "plan", "", says=("give a folder",))
+    refused(2, "plan", str(trained), says=("is a run", "filmgrain show"))
 
 
 def test_recipes(refused, tiny):
@@ -151,7 +164,8 @@ def test_more_steps_than_the_schedule_has(refused, run, tiny):
 def test_files_without_a_recipe(refused, clips):
     refused(65, "show", f"{clips}/1.gif", says=("no recipe",))
     refused(65, "show", f"{clips}/[broken].gif", says=("[broken].gif",))
-    refused(2, "show", f"{clips}/notes.txt", says=("notes.txt",))
+    for command in ("show", "train"):
+        refused(2, command, f"{clips}/notes.txt", says=("notes.txt is a file, and no recipe", "the folder"))
 
 
 def test_import(refused, trained):

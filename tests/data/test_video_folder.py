@@ -1,5 +1,7 @@
 """Real files through the whole room: listing, cache, windows, crops, splits."""
 
+import errno
+import math
 import os
 import random
 import subprocess
@@ -14,7 +16,8 @@ import torch
 from moving_square import DARK, moving, write_frames
 from PIL import Image
 
-from filmgrain.data import NoData, cache, prepare, split
+from filmgrain.data import NoData, cache, image_folder, prepare, split, video_folder
+from filmgrain.data.listing import look
 from filmgrain.data.loader import Loader
 from filmgrain.data.prepare import Decoder
 from filmgrain.data.video_folder import Config, Dataset
@@ -221,7 +224,7 @@ def spoil(root: Path) -> set[str]:
     os.mkfifo(root / "pipe.mp4")
     return {
         "empty.mp4", "cut.mp4", "deep/cut.gif", "playlist.mp4", "noise.webm", "shots/torn", "shots/torn/f2.png",
-        "still.gif", "broken link.gif", "odd \n name \\xff.gif",
+        "still.gif", "broken link.gif", "odd \\n name \\xff.gif",
     }  # fmt: skip
 
 
@@ -295,6 +298,57 @@ def test_a_sub_folder_is_a_clip_if_its_pictures_are_numbered_without_a_gap(tmp_p
     assert [round(edge) for edge in edges(Dataset(config(root, frames=12)).item(0, random.Random(0))["x"])] == list(
         range(12)
     )
+
+
+def test_frames_of_a_clip_are_not_told_to_be_unused_stills(tmp_path: Path) -> None:
+    root = tmp_path / "v"
+    write_frames(root / "shot", moving(12))
+    assert not any("stills" in line for line in Dataset(config(root)).summary())
+    Image.new("RGB", (8, 8)).save(root / "poster.png")
+    assert '1 stills not used; data.name="image_folder" takes them' in Dataset(config(root)).summary()
+
+
+def test_what_may_not_be_looked_at_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "v"
+    (root / "deep").mkdir(parents=True)
+    write_gif(root / "deep" / "a.gif", moving(12), 10)
+    (root / "deep" / "locked.gif").symlink_to("elsewhere")
+    (root / "locked").symlink_to("elsewhere")
+    seen = os.stat
+
+    def stat(path: Any, *rest: Any, **options: Any) -> os.stat_result:
+        if isinstance(path, (str, os.PathLike)) and Path(path).stem == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return seen(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    listing = look(root)
+    assert [path.name for path in listing.videos] == ["a.gif"]
+    assert [(refused.path, refused.reason) for refused in listing.refused] == [
+        ("locked", "Permission denied"),
+        ("deep/locked.gif", "Permission denied"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"height": 0}, "at least 1 pixel"),
+        ({"crop": "top"}, "centre, random"),
+        ({"background": (300, 0, 0)}, "of 0 to 255"),
+        ({"processes": -1}, "use 0"),
+    ],
+)
+@pytest.mark.parametrize("made", [image_folder.Config, video_folder.Config])
+def test_settings_that_no_file_can_be_read_with(made: type, setting: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        made(folder="v", **setting)
+
+
+@pytest.mark.parametrize("fps", [-1.0, math.inf, math.nan])
+def test_a_rate_is_a_number_of_frames(fps: float) -> None:
+    with pytest.raises(ValueError, match="fps of 0"):
+        video_folder.Config(folder="v", fps=fps)
 
 
 # What is held out

@@ -90,6 +90,11 @@ def test_made_up_bytes(tmp_path, name):
     check(tmp_path / name)
 
 
+def test_too_many_pixels_are_said_in_our_words(tmp_path):
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    assert "more pixels" in check(tmp_path / "bomb.png").reason
+
+
 @pytest.mark.parametrize("part", [0.2, 0.6, 0.9])
 @pytest.mark.parametrize("name", SAY_THEIR_LENGTH)
 def test_cut_short(sample, tmp_path, name, part):

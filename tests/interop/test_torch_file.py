@@ -65,7 +65,9 @@ def test_nothing_but_a_regular_file_is_opened(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@pytest.mark.parametrize("content", [b"", b"GIF89a of nothing", pickle.dumps({"a": 1}), b"PK\x03\x04"])
+@pytest.mark.parametrize(
+    "content", [b"", b"GIF89a of nothing", b"this is text", b"hx", pickle.dumps({"a": 1}), b"PK\x03\x04"]
+)
 def test_what_torch_did_not_save_has_a_one_line_reason(tmp_path, content):
     path = tmp_path / "other.pt"
     path.write_bytes(content)
