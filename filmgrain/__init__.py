@@ -19,6 +19,7 @@ _PUBLIC = {  # name: where it lives; imported when first used, so that `import f
     "override": "recipe",
     "train": "runs",
     "load": "runs",
+    "recipe_of": "runs",
     "build": "runs",
     "sample": "generate.videos:generate",
     "walk": "generate.videos",

@@ -19,7 +19,7 @@ from .training.place import Place
 SMALL = unet3d.Config(width=48, heads=4, linear_attention=False, kernel=3, mults=(1, 2, 4))  # for a processor
 LARGE = unet3d.Config()  # for a GPU: the network of Ho et al. (2022)
 QUICK = Training(steps=4_000, lr=1e-3, warmup=100, ema=0.995, save_every=200, validate_every=500, preview_every=500)
-THOROUGH = Training(steps=100_000, batch=16, lr=1e-4, warmup=1_000, ema=0.9995)
+THOROUGH = Training(steps=100_000, batch=4, accumulate=4, lr=1e-4, warmup=1_000, ema=0.9995)
 # x0 itself is what a small network learns first; and clips repeat themselves so much that what they show is decided at
 # levels where one frame is noise (docs/results.md has both in figures).
 CLEAN = Diffusion(prediction="x0", schedule=Cosine(logsnr_min=-12.0, logsnr_max=12.0, shift=-3.0))
@@ -54,7 +54,7 @@ def explained(folder: str | Path, *, device: str = "auto") -> tuple[Recipe, list
 
 
 def _network(shape: tuple[int, ...], device: str) -> tuple[unet3d.Config, str]:
-    """As large as the device can bear, with no more levels than the size has room for."""
+    """By the kind of device, not by its memory; with no more levels than the size has room for."""
     side, small = min(shape[-2:]), device == "cpu"
     config = SMALL if small else LARGE
     patch = 2 ** min(2, max(0, int(log2(side / POSITIONS)))) if small else 1

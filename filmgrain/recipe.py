@@ -78,7 +78,8 @@ def load(source: str | Path) -> Recipe:
 
 def shipped() -> dict[str, Path]:
     """The recipes that come with filmgrain, by name."""
-    return {path.stem: path for folder in FOLDERS for path in sorted(folder.glob("*.toml"))}
+    folder = next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def loads(text: str, *, source: str = "recipe") -> Recipe:

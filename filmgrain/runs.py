@@ -67,9 +67,10 @@ def train(recipe: Recipe, folder: str | Path, *, resume: bool = False, data: dic
     loader = Loader(data["train"], batch=config.batch, seed=config.seed, workers=config.workers)
 
     def batches(start: int) -> Iterator[dict[str, Any]]:  # asked for once the run is locked and may be written into
-        if refused := getattr(data["train"], "refused", []):
-            lines = [json.dumps({"path": str(file.path), "reason": file.reason}) for file in refused]
-            fsio.write_text(run.folder / "quarantine.jsonl", "\n".join(lines) + "\n")
+        refused, quarantine = getattr(data["train"], "refused", []), run.folder / "quarantine.jsonl"
+        if refused or quarantine.exists():
+            rows = [json.dumps({"path": str(file.path), "reason": file.reason}) for file in refused]
+            fsio.write_text(quarantine, "".join(f"{row}\n" for row in rows))
         return loader.batches(start)
 
     loop.train(task, batches, config, run, resume=resume)

@@ -35,6 +35,7 @@ class Options:
     batch: Annotated[int, Option(min=1, help="Samples at once; memory grows with it.")] = 8
     fps: Annotated[float | None, Option(min=0.1, max=1000, help="Frames a second of the files.")] = None
     settings: Annotated[list[str], Option("--set", metavar="KEY=VALUE", help="Such as sample.options.eta=0.5.")] = ()  # type: ignore[assignment]
+    device: Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")] = "auto"
     weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
 
 
@@ -52,7 +53,7 @@ def sample(options: Options) -> "np.ndarray":
     checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
     sampling = _sampling(load(checkpoint / "recipe.toml"), options)
     with usage():
-        model = runs.load_checkpoint(checkpoint, weights=options.weights)
+        model = runs.load_checkpoint(checkpoint, weights=options.weights, device=options.device)
         grid(model.schedule, sampling.steps)  # refuses what the schedule cannot do
     shape = _shape(model.shape, options)
     step = read_state(checkpoint).step

@@ -5,6 +5,7 @@ of each file) written last, and only then renamed. No file points at the newest 
 manifest verifies.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -152,7 +153,10 @@ def append_jsonl(path: Path, row: dict[str, Any]) -> None:
     line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(file, line.encode())
+        data = line.encode()
+        if (written := os.write(file, data)) < len(data):  # a full disk: the torn row must not swallow the next one
+            os.write(file, b"\n")
+            raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes of a row were written", str(path))
     finally:
         os.close(file)
 

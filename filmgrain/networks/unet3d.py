@@ -121,6 +121,8 @@ class Network(nn.Module):
         if z.ndim == 4:  # an image is a clip of one frame
             return self(z[:, :, None], logsnr, cond)[:, :, 0]
         given = 0 if cond.vector is None else cond.vector.shape[1]
+        if cond.tokens is not None or cond.maps is not None:
+            raise ValueError("the condition has tokens or maps; unet3d takes a vector alone")
         if given != self.config.condition:
             expected = self.config.condition
             raise ValueError(f"the condition's vector has {given} features; the network has condition={expected}")

@@ -20,7 +20,7 @@ class Place:
     def choose(cls, device: str, precision: str) -> "Place":
         """`auto` is the first of cuda, mps, cpu; and bfloat16 where the hardware computes in it. Raises `NoDevice`."""
         chosen = _device(_best_device() if device == "auto" else device)
-        if chosen.type == "cuda":
+        if chosen.type == "cuda" and precision != "float32":  # float32 asked for by name is float32
             torch.set_float32_matmul_precision("high")  # TF32
             torch.backends.cudnn.allow_tf32 = True
         half = precision == "bfloat16" or (precision == "auto" and _has_bfloat16(chosen))

@@ -145,3 +145,8 @@ def test_impossible_settings_are_refused_in_one_line(settings, message):
     with pytest.raises(ValueError, match=message) as error:
         Config(**settings)
     assert "\n" not in str(error.value)
+
+
+def test_a_condition_by_a_door_that_it_has_not_is_refused():
+    with pytest.raises(ValueError, match="tokens or maps"):
+        small()(torch.randn(1, 3, 2, 8, 8), torch.zeros(1), Cond(maps=torch.zeros(1, 1, 2, 8, 8)))
