@@ -13,7 +13,7 @@ A `name` may be the dotted path of one's own module.
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """The recipe with settings such as "train.steps=2000", "network.mults=[1, 2]" or "data.name=fireworks" changed.
 
     Values are TOML; what is none is a string. A new `name` replaces its section: the defaults of the newly named
-    module, and what else is set here.
+    module, and what else is set here. What it must be given, such as `folder`, is kept.
     """
     table = tomllib.loads(dumps(recipe))
     changes = [_change(setting, table) for setting in settings]
@@ -114,12 +114,24 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             if not isinstance(inner, dict):
                 raise RecipeError(f"--set {'.'.join(path)}: {key} is no table, so nothing can be set inside it")
         if path[-1] == "name" and inner.get("name") != value:
+            kept = _required(path[0], value, inner)
             inner.clear()
+            inner.update(kept)
         inner[path[-1]] = value
     try:
         return _recipe(table)
     except ValueError as error:
         raise RecipeError(f"--set: {error}") from None
+
+
+def _required(section: str, name: Any, old: Table) -> Table:
+    """Of a section as it was, the fields without a default of the module that is newly named."""
+    try:
+        known = fields(_config(section, name)) if section in ROOMS else ()
+    except RecipeError:  # which reading the whole recipe raises too
+        return {}
+    needed = [field.name for field in known if field.default is MISSING and field.default_factory is MISSING]
+    return {key: old[key] for key in needed if key in old}
 
 
 def _change(setting: str, table: Table) -> tuple[list[str], Any]:

@@ -134,6 +134,14 @@ def test_a_new_name_starts_from_the_defaults_of_the_new(recipe):
     assert changed.diffusion.schedule == Flow()
 
 
+def test_a_new_name_keeps_what_it_must_be_given(recipe):
+    videos = override(recipe, ["data.name=video_folder", "data.folder=clips", "data.height=32"])
+    changed = override(videos, ["data.name=image_folder"])
+    assert changed.data == recipes.find("data", "image_folder").Config(folder="clips")
+    assert override(videos, ["data.name=image_folder", "data.folder=other"]).data.folder == "other"
+    assert override(videos, ["data.name=moving_shapes"]).data == recipes.find("data", "moving_shapes").Config()
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -1,5 +1,7 @@
 """What the command line says of an error: one line, and an exit code."""
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -26,6 +28,12 @@ CODES = {
     "filmgrain.data.loader.WorkerLost": INTERNAL,
     "builtins.OSError": 74,
     "filmgrain.training.keeper.NonFinite": 76,
+}
+ADVICE = {
+    errno.ENOSPC: "; make room on that disk, or write to another",
+    errno.EDQUOT: "; make room within your quota, or write to another disk",
+    errno.EROFS: "; write to another disk",
+    errno.EACCES: "; give a folder that you may write to",
 }
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
@@ -63,7 +71,13 @@ def explain(error: BaseException) -> tuple[int, str]:
         return 130, "interrupted"
     for ancestor in type(error).__mro__:
         if (code := CODES.get(f"{ancestor.__module__}.{ancestor.__qualname__}")) is not None:
-            return code, text
+            return code, _storage(error) if isinstance(error, OSError) and error.strerror else text
     if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
         return INTERNAL, f"out of memory; lower train.batch (--batch of sample) or the clips' size ({text[:120]})"
     return INTERNAL, f"internal error: {type(error).__name__}: {text}; please report it with what --debug shows"
+
+
+def _storage(error: OSError) -> str:
+    """Which file, what is the matter, and what to do where that is known."""
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+    return f"{where}{error.strerror}{ADVICE.get(error.errno or 0, '')}"

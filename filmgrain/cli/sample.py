@@ -1,6 +1,8 @@
 """`filmgrain sample RUN`: new videos or pictures, each with the recipe that made it inside."""
 
+import errno
 import inspect
+import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,9 +50,8 @@ def sample(options: Options) -> "np.ndarray":
     from ..rooms import find
     from ..training.checkpoint import read_state
 
-    if options.out is not None and options.out.exists() and not options.out.is_dir():
-        raise Usage(f"--out {options.out} is a file; give a folder")
     checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
+    _refuse_unwritable(options.out or options.run / "samples")
     sampling = _sampling(load(checkpoint / "recipe.toml"), options)
     with usage():
         model = runs.load_checkpoint(checkpoint, weights=options.weights, device=options.device)
@@ -75,6 +76,15 @@ def sample(options: Options) -> "np.ndarray":
     for path in _write(options.out or options.run / "samples" / name, samples, made, still=x.ndim == 4):
         say(str(path))
     return samples
+
+
+def _refuse_unwritable(out: Path) -> None:
+    """Before the sampling, which may take hours."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise Usage(f"--out {out}: {there} is a file; give a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "may not be written into", str(there))
 
 
 def _sampling(recipe: "Recipe", options: Options) -> "Config":

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 GREY = 40  # of the ground, 0 to 255: neither the black nor the white of a picture
 INK = 220  # of the labels
 VIEWABLE = 96  # pixels: smaller pictures are enlarged, by a whole factor, until their shorter side has as many
+LARGEST = 4096  # pixels: a side of a sheet, but for its gaps, that nothing is enlarged beyond
 TEXT = 12  # pixels, height of a label's letters
 
 
@@ -28,10 +29,10 @@ def contact_sheet(
         raise ValueError("a contact sheet of no clips; give one or more")
     videos = [clip if clip.ndim == 4 else clip[None] for clip in clips]
     frames, height, width = (max(clip.shape[axis] for clip in videos) for axis in range(3))
-    scale = scale or -(-VIEWABLE // min(height, width))
-    height, width = scale * height, scale * width
     columns = min(columns or int(np.ceil(np.sqrt(len(videos)))), len(videos))
     rows = -(-len(videos) // columns)
+    scale = scale or max(1, min(-(-VIEWABLE // min(height, width)), LARGEST // max(rows * height, columns * width)))
+    height, width = scale * height, scale * width
     sheet = np.full((frames, gap + rows * (height + gap), gap + columns * (width + gap), 3), GREY, np.uint8)
     for index, clip in enumerate(videos):
         shown = clip[np.minimum(np.arange(frames), len(clip) - 1)].repeat(scale, axis=1).repeat(scale, axis=2)
@@ -56,7 +57,8 @@ def film_strip(
     scale: int | None = None,
     labels: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """A still (H, W, 3) with a row for each clip (f, h, w, 3): `count` of its frames, from the first to the last."""
+    """A still (H, W, 3) with a row for each clip (f, h, w, 3): at most `count` frames, from the first to the last."""
+    count = min(count, max(map(len, clips)))
     cells = [clip[i] for clip in clips for i in np.linspace(0, len(clip) - 1, count).round().astype(int)]
     return contact_sheet(cells, columns=count, gap=gap, scale=scale, labels=labels)
 

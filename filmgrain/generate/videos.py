@@ -36,13 +36,20 @@ class Config:
             raise ValueError(f"steps={self.steps} is not a number of sampling steps; use 1 or more")
         if self.fps <= 0:
             raise ValueError(f"fps={self.fps} is not a frame rate; use a number above 0")
-        parameters = inspect.signature(find("samplers", self.sampler).sample).parameters.values()
-        known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "noise"]
+        module = find("samplers", self.sampler)
+        if missing := [name for name in ("sample", "nfe") if not hasattr(module, name)]:
+            raise ValueError(f'sampler="{self.sampler}" is no sampler: it has no {" and no ".join(missing)}')
+        parameters = inspect.signature(module.sample).parameters
+        known = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "noise"]
         for name in self.options:
             if name not in known:
                 raise ValueError(
                     f'the sampler {self.sampler} has no option "{name}"; it has {", ".join(known) or "none"}'
                 )
+        if self.options:  # their values are the sampler's to judge, which it does before its first step
+            noise = {"noise": lambda step, like: like} if "noise" in parameters else {}
+            z, levels = torch.zeros(1, 1, 1, 1, 1), torch.tensor([-1.0, 1.0])
+            next(module.sample(lambda z, logsnr, cond: z, z, levels, Cond(), **noise, **self.options))
 
 
 def walk(

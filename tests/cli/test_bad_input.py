@@ -1,6 +1,7 @@
 """Whatever is wrong: one line, the right exit code, nothing written, nothing lost."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -145,6 +146,9 @@ def test_how_to_sample(refused, trained):
     run = str(trained)
     Path("file").write_text("mine")
     refused(2, "sample", run, "--out", "file", says=("file is a file",))
+    refused(2, "sample", run, "--out", "file/new", says=("file is a file",))
+    refused(2, "sample", run, "--set", "sample.options.eta=3", says=("eta=3.0",))
+    refused(2, "sample", run, "--sampler", "os.path", says=("no sampler",))
     refused(2, "sample", run, "--sampler", "dim", says=('did you mean "ddim"?',))
     refused(2, "sample", run, "--set", "sample.options.gamma=1", says=('no option "gamma"',))
     refused(2, "sample", run, "--set", "train.lr=1", says=("only sample.*",))
@@ -153,6 +157,12 @@ def test_how_to_sample(refused, trained):
     refused(2, "sample", run, "--frames", "-1")
     refused(2, "sample", run, "--height", "tall")
     refused(2, "sample", run, "--count", "0")
+
+
+def test_a_folder_that_may_not_be_written_into_is_found_out_before_sampling(refused, trained, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK)
+    monkeypatch.setattr("filmgrain.generate.videos.generate", None)
+    refused(74, "sample", str(trained), "--out", "new", says=(f"{Path.cwd()}: may not be written into; give a folder",))
 
 
 def test_more_steps_than_the_schedule_has(refused, run, tiny):

@@ -1,5 +1,6 @@
 """The entry point: help without torch, the version, and what is said of errors."""
 
+import errno
 import importlib
 import subprocess
 import sys
@@ -39,6 +40,11 @@ def test_what_cannot_be_parsed_is_one_line(run, arguments):
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert err.startswith("filmgrain: ") and err.count("\n") == 1
+
+
+def test_of_a_full_disk_the_file_is_named_and_what_to_do():
+    code, text = errors.explain(OSError(errno.ENOSPC, "No space left on device", "runs/a/x"))
+    assert (code, text) == (74, "runs/a/x: No space left on device; make room on that disk, or write to another")
 
 
 def fails(monkeypatch, error):

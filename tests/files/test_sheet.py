@@ -33,6 +33,10 @@ def test_small_clips_are_made_viewable(side, scale):
     assert contact_sheet([plain(9, 1, side, side)], gap=0).shape == (1, side * scale, side * scale, 3)
 
 
+def test_nothing_is_enlarged_to_what_no_format_holds():
+    assert contact_sheet([plain(9, 1, 3000, 1)], gap=0).shape == (1, 3000, 1, 3)
+
+
 def test_a_shorter_clip_holds_its_last_frame():
     short, long = np.arange(2, dtype=np.uint8), np.arange(5, dtype=np.uint8)
     sheet = contact_sheet(
@@ -50,6 +54,11 @@ def test_film_strip_shows_first_and_last_frame():
     clip = np.arange(21, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
     strip = film_strip([clip, clip + 100], count=5, gap=0, scale=1)
     assert strip[0, ::4, 0].tolist() == [0, 5, 10, 15, 20] and strip[4, ::4, 0].tolist() == [100, 105, 110, 115, 120]
+
+
+def test_film_strip_repeats_no_frame():
+    clip = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    assert film_strip([clip], gap=0, scale=1)[0, ::4, 0].tolist() == [0, 1, 2]
 
 
 def test_labels_stand_left_of_their_rows():

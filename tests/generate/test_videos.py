@@ -117,6 +117,8 @@ def test_a_sampler_of_the_users_own_goes_by_dotted_path(model, tmp_path, monkeyp
     [
         (lambda: Config(sampler="ancestrall"), 'did you mean "ancestral"'),
         (lambda: Config(sampler="nowhere.mine"), "cannot be imported"),
+        (lambda: Config(sampler="os.path"), "is no sampler: it has no sample and no nfe"),
+        (lambda: Config(sampler="ancestral", options={"gamma": 3.0}), "gamma=3.0"),
         (lambda: Config(steps=0), "steps=0"),
         (lambda: Config(fps=0), "fps=0"),
         (lambda: Config(sampler="ddim", options={"gamma": 0.3}), 'no option "gamma"; it has eta'),
