@@ -71,6 +71,8 @@ def _resumed(target: str, run: Path) -> "Recipe":
     if target and not Path(target).is_dir():
         return recipes.load(target)
     own = runs.recipe_of(run)
+    if target and not hasattr(own.data, "folder"):
+        raise Usage(f"{run} was not trained on a folder; leave out {target}")
     if target and Path(target).resolve() != Path(getattr(own.data, "folder", "")).resolve():
         return recipes.override(own, [f"data.folder={literal(target)}"])
     return own

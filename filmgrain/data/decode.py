@@ -8,7 +8,6 @@ lost is one file. A line of JSON in, a line out:
     an error of the cache's own disk                                     answered by {"errno": ..., "strerror": ...}
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -38,10 +37,12 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not pass for a reply
     settings = json.loads(sys.stdin.readline())
     scaled = Scaled(**settings | {"root": Path(settings["root"]), "background": tuple(settings["background"])})
-    print("{}", file=replies, flush=True)
-    with contextlib.suppress(BrokenPipeError):  # the parent was killed
+    try:
+        print("{}", file=replies, flush=True)
         for line in sys.stdin:
             print(json.dumps(answer(json.loads(line), scaled)), file=replies, flush=True)
+    except BrokenPipeError:  # the parent was killed
+        os._exit(0)  # Python's own end would try the pipe again, and complain
 
 
 if __name__ == "__main__":

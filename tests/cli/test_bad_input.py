@@ -104,6 +104,7 @@ def test_resume_with_another_recipe(refused, tiny, trained):
     shutil.copytree(trained, "run")
     refused(3, "train", tiny, "--resume", "--run", "run", "--set", "train.lr=0.5", says=("train.lr was",))
     refused(3, "train", "--resume", "--run", "run", "--set", "network.width=16", says=("network.width was 8",))
+    refused(2, "train", ".", "--resume", "--run", "run", says=("run was not trained on a folder; leave out .",))
 
 
 def test_a_locked_run(refused, trained):

@@ -1,10 +1,12 @@
 """Real files through the whole room: listing, cache, windows, crops, splits."""
 
 import errno
+import json
 import math
 import os
 import random
 import subprocess
+import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -259,6 +261,16 @@ def test_a_decoder_that_dies_or_hangs_costs_one_file(folder: Path, monkeypatch: 
     crashed, hung, good = prepare.prepare(paths, config(folder).scaled, processes=2)
     assert crashed == "ends its decoder (code -11)" and hung == "takes over 4 s to decode"
     assert isinstance(good, cache.Entry) and len(good.times) == 40
+
+
+def test_a_decoder_whose_parent_is_gone_ends_in_silence(tmp_path: Path) -> None:
+    scaled = {"root": str(tmp_path), "height": 8, "width": 8, "background": [0, 0, 0]}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as gone:
+        command = [sys.executable, "-W", "ignore", "-m", "filmgrain.data.decode"]
+        ended = subprocess.run(command, input=json.dumps(scaled), stdout=gone, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,13 @@ def test_a_longer_run_goes_on_where_the_shorter_ended(tmp_path: Path) -> None:
     assert (tmp_path / "parts" / "recipe.toml").read_text() == RECIPE.replace("14", "15")
 
 
+def test_that_nothing_is_left_to_train_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path / "run")
+    assert "nothing is left" not in capsys.readouterr().out
+    run(tmp_path / "run", replace(CONFIG, steps=5), resume=True)
+    assert "nothing is left to train: train.steps=5" in capsys.readouterr().out
+
+
 def test_a_finished_run_resumes_to_itself(tmp_path: Path) -> None:
     run(tmp_path)
     before, rows = artefacts(tmp_path), trace(tmp_path)
