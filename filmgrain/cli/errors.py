@@ -33,7 +33,7 @@ ADVICE = {
     errno.ENOSPC: "; make room on that disk, or write to another",
     errno.EDQUOT: "; make room within your quota, or write to another disk",
     errno.EROFS: "; write to another disk",
-    errno.EACCES: "; give a folder that you may write to",
+    errno.EACCES: "; change what you may do there, or give another path",
 }
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
@@ -79,5 +79,6 @@ def explain(error: BaseException) -> tuple[int, str]:
 
 def _storage(error: OSError) -> str:
     """Which file, what is the matter, and what to do where that is known."""
-    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
-    return f"{where}{error.strerror}{ADVICE.get(error.errno or 0, '')}"
+    if not isinstance(error.filename, (str, bytes, os.PathLike)):
+        return str(error.strerror)  # one of our own, which says it all
+    return f"{os.fsdecode(error.filename)}: {error.strerror}{ADVICE.get(error.errno or 0, '')}"

@@ -1,5 +1,6 @@
 """`filmgrain plan FOLDER`: what training would make of every file, and what it would cost. Nothing is written there."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +37,7 @@ def plan(
 
     if not folder:
         raise Usage("give a folder of videos or pictures")  # "" is the working directory to Path
-    if (Path(folder) / "checkpoints").is_dir():
+    if os.path.isdir(Path(folder) / "checkpoints"):  # where Path.is_dir raises, the listing says why
         raise Usage(f"{folder} is a run, no folder of files; to see what it is made of: filmgrain show {folder}")
     recipe, reasons = explained(folder)
     recipe = override(recipe, settings or ())

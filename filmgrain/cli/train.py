@@ -1,5 +1,6 @@
 """`filmgrain train TARGET`: from a folder of files, or a recipe, to a run."""
 
+import os
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,7 +56,7 @@ def _fresh(target: str) -> "Recipe":
         raise Usage("give a folder of videos or pictures, or a recipe; or go on with a run: --resume --run DIR")
     if not Path(target).is_dir():
         return recipes.load(target)
-    if (Path(target) / "checkpoints").is_dir():
+    if os.path.isdir(Path(target) / "checkpoints"):  # where Path.is_dir raises, the listing says why
         raise Usage(f"{target} is a run; to go on with it: filmgrain train --resume --run {target}")
     recipe, reasons = explained(target)
     say("chosen for these files, where --set does not say otherwise:", *(f"  {reason}" for reason in reasons))

@@ -121,6 +121,7 @@ def _sort_in(listing: Listing, path: Path) -> None:
             return
         name = kind(path)
         if name is None and path.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES:
+            path.open("rb").close()  # where it may not be read, that is the reason
             listing.refuse(path, "is no picture or video, whatever its name says" if status.st_size else "is empty")
         elif name is None:
             listing.ignored[path.suffix.lower() or "without suffix"] += 1

@@ -1,5 +1,6 @@
 """Whatever is wrong: one line, the right exit code, nothing written, nothing lost."""
 
+import errno
 import json
 import os
 import shutil
@@ -41,6 +42,20 @@ def test_data(refused, clips):
     refused(2, "train", "missing", says=("missing",))
     refused(2, "plan", clips, "--set", "data.name=fireworks", says=("reads no folder",))
     refused(2, "train", "useless/a.gif", says=("a.gif",))
+
+
+def test_a_folder_that_may_not_be_looked_into(refused, monkeypatch):
+    Path("locked").mkdir()
+    seen = os.stat
+
+    def stat(path, *rest, **options):
+        if Path(os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else "").parent.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return seen(path, *rest, **options)
+
+    monkeypatch.setattr("os.stat", stat)
+    for command in ("train", "plan"):
+        refused(65, command, "locked", says=("locked holds no usable video",))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +178,7 @@ def test_how_to_sample(refused, trained):
 def test_a_folder_that_may_not_be_written_into_is_found_out_before_sampling(refused, trained, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK)
     monkeypatch.setattr("filmgrain.generate.videos.generate", None)
-    refused(74, "sample", str(trained), "--out", "new", says=(f"{Path.cwd()}: may not be written into; give a folder",))
+    refused(74, "sample", str(trained), "--out", "new", says=(f"{Path.cwd()}: may not be written into; change",))
 
 
 def test_more_steps_than_the_schedule_has(refused, run, tiny):

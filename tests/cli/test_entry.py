@@ -45,6 +45,8 @@ def test_what_cannot_be_parsed_is_one_line(run, arguments):
 def test_of_a_full_disk_the_file_is_named_and_what_to_do():
     code, text = errors.explain(OSError(errno.ENOSPC, "No space left on device", "runs/a/x"))
     assert (code, text) == (74, "runs/a/x: No space left on device; make room on that disk, or write to another")
+    ours = OSError(errno.EACCES, "cannot write the cache; give data.cache another disk")
+    assert errors.explain(ours) == (74, "cannot write the cache; give data.cache another disk")
 
 
 def fails(monkeypatch, error):

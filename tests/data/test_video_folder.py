@@ -263,6 +263,16 @@ def test_a_decoder_that_dies_or_hangs_costs_one_file(folder: Path, monkeypatch: 
     assert isinstance(good, cache.Entry) and len(good.times) == 40
 
 
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.gif").write_bytes(b"GIF89a")
+
+    def opened(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", opened)
+    assert [(refused.path, refused.reason) for refused in look(tmp_path).refused] == [("a.gif", "Permission denied")]
+
+
 def test_a_decoder_whose_parent_is_gone_ends_in_silence(tmp_path: Path) -> None:
     scaled = {"root": str(tmp_path), "height": 8, "width": 8, "background": [0, 0, 0]}
     reader, writer = os.pipe()
