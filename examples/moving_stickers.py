@@ -28,13 +28,11 @@ def poses(t: float) -> dict[str, tuple[float, float, float, float]]:
     }
 
 
-def animate(
-    picture: Image.Image, motion: str, background: tuple[int, int, int], side: int, frames: int = 8
-) -> np.ndarray:
-    """A clip (frames, side, side, 3) of the picture in motion."""
+def animate(picture: Image.Image, motion: str, background: tuple[int, int, int], side: int) -> np.ndarray:
+    """A clip (8, side, side, 3) of the picture in motion."""
     clip = []
-    for i in range(frames):
-        dx, dy, degrees, scale = poses(i / frames)[motion]
+    for i in range(8):
+        dx, dy, degrees, scale = poses(i / 8)[motion]
         width = round(0.55 * side * scale)
         sticker = picture.convert("RGBA").resize((width, width), Image.Resampling.LANCZOS)
         sticker = sticker.rotate(degrees, Image.Resampling.BICUBIC)

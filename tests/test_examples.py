@@ -25,7 +25,7 @@ ARGUMENTS = {  # what is typed, and what is then there
     "write_a_sampler": (["run", "--steps", "2"], ["own_sampler.gif"]),
     "denoising_steps": (["run", "--steps", "3"], ["denoising.gif", "denoising.png"]),
     "cut_clips": (["out", "clips/0.gif", "--seconds", "0.4", "--side", "8"], ["out/0-000.mp4"]),
-    "moving_stickers": (["out", "pictures", "--side", "16", "--frames", "2"], []),
+    "moving_stickers": (["out", "pictures", "--side", "16"], []),
 }
 
 
