@@ -53,8 +53,9 @@ def main() -> None:
     rng = random.Random(0)
     for path in sorted(args.pictures.glob("*.png")):
         motion, background = rng.choice([*poses(0)]), rng.choice(BACKGROUNDS)
-        clip = animate(Image.open(path), motion, background, args.side)
-        write_gif(args.out / f"{path.stem}-{motion}.gif", clip, fps=8)
+        write_gif(
+            args.out / f"{path.stem}-{motion}.gif", animate(Image.open(path), motion, background, args.side), fps=8
+        )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from .console import say
+from .errors import Usage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,8 @@ def demo(
     from .train import train
 
     start, run = time.monotonic(), folder / "run"
+    if folder.exists() and not run.is_dir() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Usage(f"--folder {folder} holds other files; give a new folder")
     if (run / "checkpoints").is_dir():
         say(f"{run} is there already: going on with it (remove {folder} to start anew)")
         train(run=run, resume=True, settings=settings)

@@ -207,3 +207,9 @@ def test_a_run_that_diverges(run, tiny):
     settings = ["--set", "train.lr=1e30", "--set", "train.warmup=0", "--set", "train.nonfinite_limit=2"]
     code, _, err = run("train", tiny, "--run", "run", "--steps", "9", *settings)
     assert code == 76 and "lower train.lr" in err and err.count("\n") == 1
+
+
+def test_the_demo_writes_into_a_folder_of_its_own(run, clips):
+    before = sorted(Path(clips).rglob("*"))
+    assert run("demo", "--folder", clips).code == 2
+    assert sorted(Path(clips).rglob("*")) == before
