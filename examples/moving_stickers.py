@@ -34,10 +34,9 @@ def animate(picture: Image.Image, motion: str, background: tuple[int, int, int],
     for i in range(8):
         dx, dy, degrees, scale = poses(i / 8)[motion]
         width = round(0.55 * side * scale)
-        sticker = picture.convert("RGBA").resize((width, width), Image.Resampling.LANCZOS)
-        sticker = sticker.rotate(degrees, Image.Resampling.BICUBIC)
+        sticker = picture.convert("RGBA").resize((width, width)).rotate(degrees, Image.Resampling.BICUBIC)
         frame = Image.new("RGBA", (side, side), (*background, 255))
-        x, y = round(side * (0.5 + 0.55 * dx) - width / 2), round(side * (0.55 + 0.55 * dy) - width / 2)
+        x, y = (round(side * (0.5 + 0.55 * d) - width / 2) for d in (dx, dy))
         frame.alpha_composite(sticker, (max(0, x), max(0, y)))
         clip.append(np.asarray(frame.convert("RGB")))
     return np.stack(clip)
@@ -45,13 +44,13 @@ def animate(picture: Image.Image, motion: str, background: tuple[int, int, int],
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, help="folder to write to")
     parser.add_argument("pictures", type=Path, help="folder of PNGs")
     parser.add_argument("--side", type=int, default=32, help="pixels of the clips")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(0)
     for path in sorted(args.pictures.glob("*.png")):
+        rng = random.Random(path.name)
         motion, background = rng.choice([*poses(0)]), rng.choice(BACKGROUNDS)
         write_gif(
             args.out / f"{path.stem}-{motion}.gif", animate(Image.open(path), motion, background, args.side), fps=8
