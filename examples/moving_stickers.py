@@ -29,7 +29,6 @@ def poses(t: float) -> dict[str, tuple[float, float, float, float]]:
 
 
 def animate(picture: Image.Image, motion: str, background: tuple[int, int, int], side: int) -> np.ndarray:
-    """A clip (8, side, side, 3) of the picture in motion."""
     clip = []
     for i in range(8):
         dx, dy, degrees, scale = poses(i / 8)[motion]
