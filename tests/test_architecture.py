@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, list[str]] = {  # room: the rooms that it may import; a ro
     "diffusion": [],
     "data": ["files"],
     "analytic": ["diffusion"],
-    "samplers": ["diffusion"],
+    "samplers": ["diffusion", "rooms"],
     "guidance": ["diffusion"],
     "autoencoders": ["blocks"],
     "networks": ["blocks", "diffusion"],
@@ -28,7 +28,8 @@ MAY_IMPORT: dict[str, list[str]] = {  # room: the rooms that it may import; a ro
     "generate": ["model", "samplers", "guidance", "diffusion", "files", "rooms"],
     "training": ["files"],
     "tasks": ["model", "autoencoders", "clip", "data", "generate", "diffusion", "files", "training"],
-    "evaluate": ["model", "generate", "clip", "data"],
+    "evaluate": ["model", "generate", "clip", "data", "diffusion"],
+    "oracle": ["analytic", "diffusion", "samplers", "guidance", "rooms"],
     "recipe_toml": ["rooms"],
     "recipe": ["recipe_toml", "rooms", "model", "training", "generate"],
     "defaults": [

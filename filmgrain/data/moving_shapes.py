@@ -24,8 +24,8 @@ COLOURS = {
 BACKGROUND = (24, 24, 32)
 MOTIONS = ("left", "right", "up", "down", "bouncing", "circling")
 SPEED = (0.015, 0.035)  # a frame, in heights of the picture
-RADIUS = (0.19, 0.27)  # in heights of the picture
 REACH = 1.25  # radii from the centre to the farthest corner of any kind
+LARGEST = 0.39  # radius in sides of the picture; a corner of it would leave the picture
 
 
 def polygon(*corners: tuple[float, float]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -75,6 +75,7 @@ class Config:
     kinds: tuple[str, ...] = tuple(KINDS)  # of shape that occur
     colours: tuple[str, ...] = tuple(COLOURS)  # that occur
     motions: tuple[str, ...] = MOTIONS  # that occur
+    radius: tuple[float, float] = (0.19, 0.27)  # of the smallest and the largest shape, in sides of the picture
     clips: int = 20_000  # an epoch; a tenth as many are held out
     seed: int = 0  # of the world; another seed holds other clips
     fps: float = 8.0  # at which clips are shown
@@ -87,6 +88,8 @@ class Config:
             raise ValueError(f"fps={self.fps} is not a frame rate; use a number above 0")
         if min(self.height, self.width) < 8:
             raise ValueError(f"{self.height}x{self.width} is too small to show a shape; use 8x8 or more")
+        if len(self.radius) != 2 or not 0 < self.radius[0] <= self.radius[1] <= LARGEST:
+            raise ValueError(f"radius={self.radius} is no range within 0 to {LARGEST}, where a shape still fits")
         for name, known in (("kinds", KINDS), ("colours", COLOURS), ("motions", MOTIONS)):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty; use one or more of {', '.join(known)}")
@@ -149,7 +152,7 @@ class Dataset:
 
 def draw_shape(config: Config, rng: random.Random) -> Shape:
     size = min(config.height, config.width)
-    radius = size * rng.uniform(*RADIUS)
+    radius = size * rng.uniform(*config.radius)
     motion = rng.choice(config.motions)
     room = np.array([config.width, config.height]) - 2 * REACH * radius  # where the centre may be
     path = _path(motion, config.frames, size * rng.uniform(*SPEED), room, rng)
