@@ -26,13 +26,8 @@ class Mixture:
     stds: Float[Tensor, " m"]  # 0 for a single point
 
     def __post_init__(self) -> None:
-        m = len(self.weights)
-        if (
-            self.weights.shape != (m,)
-            or self.means.shape[:1] != (m,)
-            or self.means.ndim != 2
-            or self.stds.shape != (m,)
-        ):
+        m = self.weights.numel()
+        if (self.weights.shape, self.means.shape[:-1], self.stds.shape) != ((m,), (m,), (m,)):
             shapes = ", ".join(str(tuple(part.shape)) for part in (self.weights, self.means, self.stds))
             raise ValueError(f"weights, means and stds of shapes {shapes} do not go together; use (m,), (m, n), (m,)")
 
@@ -43,9 +38,8 @@ class Mixture:
         joint = self._log_joint(off, a**2 * variance + s**2)
         if cond.vector is not None:
             if cond.vector.shape != joint.shape:
-                raise ValueError(
-                    f"cond.vector {tuple(cond.vector.shape)} is not one weight for each of {joint.shape[1]}"
-                )
+                given, m = tuple(cond.vector.shape), joint.shape[1]
+                raise ValueError(f"cond.vector {given} is not a weight for each of {m} classes; use one-hot (b, {m})")
             joint = joint + cond.vector.to(z).log()
         pull = a * variance / (a**2 * variance + s**2)  # b m
         x0 = means + pull[..., None] * off
