@@ -1,6 +1,9 @@
 """One sampler a file, each a generator that walks a grid of noise levels and yields every step.
 
-    sample(denoiser, z, levels, cond, *, ...) -> Iterator[Step]     nfe(steps) -> calls of the denoiser
+    sample(denoiser, z, levels, cond, *, ...) -> Iterator[Step]
+    nfe(steps)   calls of the denoiser on a grid that ends at +inf; None where the sampler chooses its steps itself
+    ORDER        with which its error falls as steps grow, to a finite level; None where it is stochastic
+    MULTISTEP    whether it remembers earlier steps, so that it cannot be called for one step at a time
 
 `levels` rise; the last is +inf (there z is x0) or finite: a sampler asks once, before its loop, which are +inf.
 A stochastic sampler has the keyword `noise`; its other keywords are the options that users may set.

@@ -12,6 +12,9 @@ from ..diffusion.denoiser import Denoiser
 from ..diffusion.process import posterior_mean, renewed, sigma
 from . import Noise, Step, per_sample
 
+ORDER = None
+MULTISTEP = False
+
 
 def nfe(steps: int) -> int:
     return steps

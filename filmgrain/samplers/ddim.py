@@ -12,6 +12,9 @@ from ..diffusion.denoiser import Denoiser
 from ..diffusion.process import alpha, renewed, sigma
 from . import Noise, Step, per_sample
 
+ORDER = 1  # at eta = 0
+MULTISTEP = False
+
 
 def nfe(steps: int) -> int:
     return steps
