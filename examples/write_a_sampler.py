@@ -15,8 +15,8 @@ import filmgrain
 from filmgrain.diffusion.cond import Cond
 from filmgrain.diffusion.denoiser import Denoiser
 from filmgrain.diffusion.draw import Draw
+from filmgrain.diffusion.grids import levels
 from filmgrain.diffusion.process import alpha, sigma
-from filmgrain.diffusion.schedules import grid
 from filmgrain.samplers import Step, last, per_sample
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     model = filmgrain.load(args.run)
     device = next(model.parameters()).device
     z = Draw(seed=0, n=(0,)).normal("start", torch.empty(1, *model.shape, device=device))
-    x0 = last(sample(model, z, grid(model.schedule, args.steps, device), Cond()))
+    x0 = last(sample(model, z, levels(model.schedule, args.steps, device=device), Cond()))
     filmgrain.save_video(model.codec.decode(x0)[0].clamp(-1, 1).cpu(), "own_sampler.gif", fps=8)
     print(f"own_sampler.gif: {nfe(args.steps)} evaluations of the network")
 

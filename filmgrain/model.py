@@ -9,8 +9,9 @@ from .autoencoders import Codec
 from .diffusion.cond import Cond
 from .diffusion.prediction import PREDICTIONS
 from .diffusion.process import alpha_sigma
-from .diffusion.schedules import SCHEDULES, Cosine, Discrete, Schedule
+from .diffusion.schedules import SCHEDULES, Cosine, Schedule
 from .diffusion.steps import OnSteps
+from .diffusion.tables import Discrete
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ class Options:
 def sample(options: Options) -> "np.ndarray":
     """Writes the samples and returns them as bytes (count, f, h, w, 3)."""
     from .. import runs
-    from ..diffusion.schedules import grid
+    from ..diffusion.grids import levels
     from ..generate.videos import generate, to_uint8
     from ..recipe import load
     from ..rooms import find
@@ -55,7 +55,7 @@ def sample(options: Options) -> "np.ndarray":
     sampling = _sampling(load(checkpoint / "recipe.toml"), options)
     with usage():
         model = runs.load_checkpoint(checkpoint, weights=options.weights, device=options.device)
-        grid(model.schedule, sampling.steps)  # refuses what the schedule cannot do
+        levels(model.schedule, sampling.steps)  # refuses what the schedule cannot do
     shape = _shape(model.shape, options)
     step = read_state(checkpoint).step
     start = time.monotonic()

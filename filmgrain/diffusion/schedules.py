@@ -1,32 +1,23 @@
 """Schedules: time t in [0, 1] (0 = data, 1 = noise) to log-SNR. The one room that knows of time.
 
-A discrete DDPM of T steps is a table logsnr_1 ... logsnr_T, read as t -> table[ceil(t T) - 1]; its sampling grid in T
-steps is exactly the table.
+Here are the continuous ones, and the names of all; the discrete ones are in tables.py. Each takes a `shift` in nats
+towards noise (below 0) or data, for what makes a level easier or harder than the schedule was made for: resolution
+(shift_of), or a scale b of the data (2 log b, Chen 2023).
 """
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from .tables import CosineBeta, LinearBeta, ScaledLinearBeta
 
 
 @runtime_checkable
 class Schedule(Protocol):
     """logsnr(t), never rising in t."""
-
-    def __call__(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]: ...
-
-
-@runtime_checkable
-class Discrete(Protocol):
-    """A schedule of T levels: `table` holds their logsnr, falling from step 0 (least noise) to step T - 1; float64."""
-
-    @property
-    def table(self) -> Float[Tensor, " T"]: ...
 
     def __call__(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]: ...
 
@@ -43,7 +34,7 @@ class Cosine:
     shift: float = 0.0  # nats; 2 log(64 / resolution) keeps the noise seen at 64 x 64 (Hoogeboom et al. 2023)
 
     def __post_init__(self) -> None:
-        _check_range(self.logsnr_min, self.logsnr_max)
+        _check_range(self.logsnr_min, self.logsnr_max, self.shift)
 
     def __call__(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         start, end = (math.atan(math.exp(-logsnr / 2)) for logsnr in (self.logsnr_max, self.logsnr_min))
@@ -53,96 +44,88 @@ class Cosine:
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """The straight line of rectified flow: alpha / sigma = (1 - t) / t (Liu et al. 2022; Lipman et al. 2022)."""
+    """The straight line of rectified flow: alpha / sigma = (1 - t) / t (Liu et al. 2022; Lipman et al. 2022).
 
-    logsnr_min: float = -20.0  # at t = 1
-    logsnr_max: float = 20.0  # at t = 0
+    logsnr = 2 log((1 - t) / t) + shift, the shift being that of Esser et al. (2024), -2 log m, for their factor m
+    """
+
+    logsnr_min: float = -20.0  # at t = 1, before the shift
+    logsnr_max: float = 20.0  # at t = 0, before the shift
+    shift: float = 0.0  # nats; 2 log(64 / resolution) keeps the noise seen at 64 x 64 (Hoogeboom et al. 2023)
 
     def __post_init__(self) -> None:
-        _check_range(self.logsnr_min, self.logsnr_max)
+        _check_range(self.logsnr_min, self.logsnr_max, self.shift)
 
     def __call__(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         logsnr = 2 * ((1 - t.double()).log() - t.double().log())
-        return logsnr.clamp(self.logsnr_min, self.logsnr_max).to(t.dtype)
+        return (logsnr.clamp(self.logsnr_min, self.logsnr_max) + self.shift).to(t.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearBeta:
-    """beta rises linearly over T steps (Ho et al. 2020, sec. 4). The constants were made for T = 1000."""
+class Sigmoid:
+    """alpha^2 falls from 1 to 0 as a sigmoid does from `start` to `end` (Jabri et al. 2022; Chen 2023, algorithm 1).
 
-    steps: int = 1000  # T
-    beta_first: float = 1e-4  # of the step next to the data
-    beta_last: float = 0.02  # of the step next to pure noise
-    scale: bool = True  # multiply beta by 1000 / T, so that every T ends in noise; False leaves signal at t = 1
+    alpha^2 = (sigmoid(q) - sigmoid(u)) / (sigmoid(q) - sigmoid(p)),   p = start / tau, q = end / tau, u = p + t (q - p)
+    logsnr  = log(sinh((q - u) / 2) / sinh((u - p) / 2)) + log(cosh(p / 2) / cosh(q / 2)) + shift,
+    which is the same, and exact where alpha^2 is nearly 0 or 1. As tau grows, alpha^2 becomes 1 - t.
+    """
 
-    def __post_init__(self) -> None:
-        _check_steps(self.steps)
-        if not 0 < self.beta_first <= self.beta_last < 1:
-            raise ValueError(f"beta_first={self.beta_first}, beta_last={self.beta_last} do not rise between 0 and 1")
-
-    @cached_property
-    def table(self) -> Float[Tensor, " T"]:
-        beta = torch.linspace(self.beta_first, self.beta_last, self.steps, dtype=torch.float64)
-        return logsnr_of_betas((beta * 1000 / self.steps).clamp(max=0.999) if self.scale else beta)
-
-    def __call__(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-        return look_up(self.table, t)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CosineBeta:
-    """The discrete cosine schedule: alpha_bar = cos^2((t + s) / (1 + s) pi / 2) (Nichol & Dhariwal 2021, eq. 17)."""
-
-    steps: int = 1000  # T
-    s: float = 0.008  # keeps beta from vanishing near t = 0
-    beta_max: float = 0.9999  # where the formula would go on to 1
+    start: float = -3.0  # of the sigmoid, at t = 0
+    end: float = 3.0  # of the sigmoid, at t = 1
+    tau: float = 1.0  # temperature: a lower one passes the middle levels faster
+    logsnr_min: float = -20.0  # at t = 1, before the shift
+    logsnr_max: float = 20.0  # at t = 0, before the shift
+    shift: float = 0.0  # nats; 2 log(64 / resolution) keeps the noise seen at 64 x 64 (Hoogeboom et al. 2023)
 
     def __post_init__(self) -> None:
-        _check_steps(self.steps)
-        if not 0 < self.beta_max < 1:
-            raise ValueError(f"beta_max={self.beta_max} does not lie between 0 and 1; the paper uses 0.999")
-
-    @cached_property
-    def table(self) -> Float[Tensor, " T"]:
-        t = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64)
-        alpha_bar = ((t + self.s) / (1 + self.s) * math.pi / 2).cos() ** 2
-        return logsnr_of_betas((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=self.beta_max))
+        _check_range(self.logsnr_min, self.logsnr_max, self.shift)
+        if not (-math.inf < self.start < self.end < math.inf and 0 < self.tau < math.inf):
+            raise ValueError(
+                f"start={self.start}, end={self.end}, tau={self.tau} are no sigmoid; use start < end and tau > 0, "
+                "such as -3, 3 and 1"
+            )
 
     def __call__(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-        return look_up(self.table, t)
+        p, q, time = self.start / self.tau, self.end / self.tau, t.double()
+        logsnr = (
+            _log_sinh((1 - time) * (q - p) / 2) - _log_sinh(time * (q - p) / 2) + _log_cosh(p / 2) - _log_cosh(q / 2)
+        )
+        return (logsnr.clamp(self.logsnr_min, self.logsnr_max) + self.shift).to(t.dtype)
 
 
-SCHEDULES: dict[str, type] = {"cosine": Cosine, "flow": Flow, "linear_beta": LinearBeta, "cosine_beta": CosineBeta}
+SCHEDULES: dict[str, type] = {
+    "cosine": Cosine,
+    "flow": Flow,
+    "sigmoid": Sigmoid,
+    "linear_beta": LinearBeta,
+    "scaled_linear_beta": ScaledLinearBeta,
+    "cosine_beta": CosineBeta,
+}
 
 
-def logsnr_of_betas(beta: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
-    """log(alpha_bar / (1 - alpha_bar)), where alpha_bar is the running product of 1 - beta (Ho et al. 2020, eq. 4)."""
-    log_alpha_bar = torch.log1p(-beta).cumsum(0)
-    return log_alpha_bar - torch.log(-torch.expm1(log_alpha_bar))
+def shift_of(resolution: float, base: float = 64) -> float:
+    """2 log(base / resolution) nats: the shift that keeps what is seen of a picture (Hoogeboom et al. 2023).
+
+    Averaging squares of k x k pixels divides the noise's variance by k^2 and keeps what changes slowly: a picture of
+    `resolution` pixels a side needs k^2 = (resolution / base)^2 times the noise to look as noisy as one of `base` does.
+    """
+    if not (resolution > 0 and base > 0):
+        raise ValueError(f"resolution={resolution}, base={base}: both are pixels a side; use numbers above 0")
+    return 2 * math.log(base / resolution)
 
 
-def look_up(table: Float[Tensor, " T"], t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-    """table[ceil(t T) - 1]; t = 0 gives the first level."""
-    index = (t.double() * len(table) - 1e-3).ceil().long() - 1  # 1e-3 of a step: t = k / T is step k in float32 as well
-    return table.to(t.device)[index.clamp(min=0)].to(t.dtype)
+def _log_sinh(x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """log(2 sinh x) for x >= 0; -inf at 0."""
+    return x + (-(-2 * x).expm1()).log()
 
 
-def grid(schedule: Schedule, steps: int, device: torch.device | str | None = None) -> Float[Tensor, " levels"]:
-    """steps + 1 levels from noise to data, evenly spaced in the schedule's time. The last is +inf: there z is x0."""
-    if steps < 1:
-        raise ValueError(f"steps={steps} is not a number of sampling steps; use 1 or more")
-    if isinstance(schedule, Discrete) and steps > len(schedule.table):
-        raise ValueError(f"steps={steps} is more than the {len(schedule.table)} levels of the schedule; use fewer")
-    logsnr = schedule(torch.linspace(1, 0, steps + 1, dtype=torch.float64))  # on the CPU: MPS has no float64
-    logsnr[-1] = math.inf
-    return logsnr.float().to(device)
+def _log_cosh(x: float) -> float:
+    """log(2 cosh x)."""
+    return abs(x) + math.log1p(math.exp(-2 * abs(x)))
 
 
-def _check_range(low: float, high: float) -> None:
-    if not low < high:
-        raise ValueError(f"logsnr_min={low} is not below logsnr_max={high}")
-
-
-def _check_steps(steps: int) -> None:
-    if steps < 2:
-        raise ValueError(f"steps={steps} of the schedule is not a number of levels; use 2 or more (Ho et al. use 1000)")
+def _check_range(low: float, high: float, shift: float) -> None:
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"logsnr_min={low} is not below logsnr_max={high}; both are finite, such as -20 and 20")
+    if not math.isfinite(shift):
+        raise ValueError(f"shift={shift} is not a number of nats; use 2 log(64 / resolution), or 0 for none")

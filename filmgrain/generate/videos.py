@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..diffusion import grids
 from ..diffusion.cond import Cond
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.draw import Draw
-from ..diffusion.schedules import grid
 from ..files.encode import write_gif, write_mp4
 from ..guidance.static_threshold import StaticThreshold
 from ..model import DiffusionModel
@@ -61,7 +61,7 @@ def walk(
     z = draw.normal("start", torch.empty(len(ids), *shape, device=device))
     clip = config.clip and model.codec.bounded
     denoiser: Denoiser = StaticThreshold(model) if clip else model
-    levels = grid(model.schedule, config.steps, device)
+    levels = grids.levels(model.schedule, config.steps, device=device)
     sample = find("samplers", config.sampler).sample
     noise = (
         {"noise": draw.noise} if "noise" in inspect.signature(sample).parameters else {}

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..diffusion.schedules import CosineBeta, logsnr_of_betas
+from ..diffusion.tables import CosineBeta, logsnr_of_betas
 from ..model import Config as ModelConfig
 from ..networks.unet3d import Config, Network
 from . import Imported, Refused, torch_file

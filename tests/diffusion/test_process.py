@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from filmgrain.diffusion.process import alpha, alpha_sigma, diffuse, posterior_mean, renewed, sigma
-from filmgrain.diffusion.schedules import LinearBeta
+from filmgrain.diffusion.tables import LinearBeta
 
 F64 = torch.float64
 LOGSNR = torch.linspace(-20, 20, 81, dtype=F64)

@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from filmgrain.diffusion.schedules import SCHEDULES, Cosine, CosineBeta, Discrete, Flow, LinearBeta, grid, look_up
+from filmgrain.diffusion.grids import levels as grid
+from filmgrain.diffusion.schedules import SCHEDULES, Cosine, Flow
+from filmgrain.diffusion.tables import CosineBeta, Discrete, LinearBeta, look_up
 
 F64 = torch.float64
 QUARTERS = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=F64)
@@ -104,7 +106,11 @@ def test_a_grid_rises_from_noise_to_data(name, steps):
 
 
 def test_only_tables_are_discrete():
-    assert {name for name, kind in SCHEDULES.items() if isinstance(kind(), Discrete)} == {"linear_beta", "cosine_beta"}
+    assert {name for name, kind in SCHEDULES.items() if isinstance(kind(), Discrete)} == {
+        "linear_beta",
+        "scaled_linear_beta",
+        "cosine_beta",
+    }
 
 
 @pytest.mark.parametrize(
@@ -134,5 +140,5 @@ def test_a_grid_for_a_device_without_float64_is_made_on_the_cpu():
         asked.append((t.device.type, t.dtype))
         return Cosine()(t)
 
-    levels = grid(schedule, 4, "meta")
+    levels = grid(schedule, 4, device="meta")
     assert asked == [("cpu", torch.float64)] and (levels.device.type, levels.dtype) == ("meta", torch.float32)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from filmgrain.diffusion.cond import Cond
-from filmgrain.diffusion.schedules import CosineBeta, LinearBeta
 from filmgrain.diffusion.steps import OnSteps, step_of
+from filmgrain.diffusion.tables import CosineBeta, LinearBeta
 
 tables = pytest.mark.parametrize(
     "table",

@@ -7,7 +7,8 @@ import torch
 
 from filmgrain import rooms
 from filmgrain.autoencoders import pixels
-from filmgrain.diffusion.schedules import Cosine, LinearBeta
+from filmgrain.diffusion.schedules import Cosine
+from filmgrain.diffusion.tables import LinearBeta
 from filmgrain.generate.videos import Config, generate, save_video, to_uint8, walk
 from filmgrain.model import Config as Diffusion
 from filmgrain.model import DiffusionModel

@@ -8,8 +8,9 @@ from torch import nn
 
 from filmgrain.autoencoders import pixels
 from filmgrain.blocks.embedding import RelativePosition
+from filmgrain.diffusion import grids
 from filmgrain.diffusion.cond import Cond
-from filmgrain.diffusion.schedules import CosineBeta, grid
+from filmgrain.diffusion.tables import CosineBeta
 from filmgrain.guidance.static_threshold import StaticThreshold
 from filmgrain.interop import Refused
 from filmgrain.interop.video_diffusion_pytorch import config_of, convert, read, their_name
@@ -142,7 +143,7 @@ def test_same_chain_of_samples(peer, monkeypatch):
     model = DiffusionModel(
         ours_of(diffusion.denoise_fn.state_dict()), pixels.Codec(pixels.Config()), model_config, tuple(start.shape[1:])
     )
-    levels = grid(model.schedule, 20)
+    levels = grids.levels(model.schedule, 20)
     walk = ancestral.sample(StaticThreshold(model), start, levels, Cond(), noise=lambda i, z: noise[i], gamma=0.0)
     assert (last(walk) - theirs).abs().max() < 1e-4
     assert (theirs.abs() < 0.99).float().mean() > 0.2  # clipping did not make them equal

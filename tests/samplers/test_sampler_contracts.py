@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from filmgrain import rooms
+from filmgrain.diffusion import grids
 from filmgrain.diffusion.cond import Cond
 from filmgrain.diffusion.draw import Draw
 from filmgrain.diffusion.process import alpha_sigma
-from filmgrain.diffusion.schedules import Cosine, grid
+from filmgrain.diffusion.schedules import Cosine
 
 NAMES = rooms.names("samplers")
 samplers = pytest.mark.parametrize("sampler", [rooms.find("samplers", name) for name in NAMES], ids=NAMES)
@@ -44,7 +45,7 @@ def start(ids, shape=CLIP):
 
 @samplers
 def test_it_walks_the_levels_and_ends_at_x0(sampler):
-    levels = grid(Cosine(), 9)
+    levels = grids.levels(Cosine(), 9)
     steps = list(walk(sampler, Toy(), start(range(2)), levels))
     assert torch.equal(torch.stack([step.logsnr for step in steps]), levels[1:])
     assert all(step.z.isfinite().all() and step.x0.isfinite().all() for step in steps)
@@ -56,14 +57,14 @@ def test_it_walks_the_levels_and_ends_at_x0(sampler):
 def test_it_makes_as_many_calls_as_it_declares(sampler, steps):
     """Mistake 25: network calls made are not those declared."""
     toy = Toy()
-    list(walk(sampler, toy, start(range(2)), grid(Cosine(), steps)))
+    list(walk(sampler, toy, start(range(2)), grids.levels(Cosine(), steps)))
     assert len(toy.calls) == sampler.nfe(steps)
 
 
 @samplers
 def test_a_caller_who_stops_early_pays_for_no_more(sampler):
     toy = Toy()
-    steps = walk(sampler, toy, start(range(1)), grid(Cosine(), 50))
+    steps = walk(sampler, toy, start(range(1)), grids.levels(Cosine(), 50))
     assert toy.calls == []
     next(steps)
     assert 1 <= len(toy.calls) <= 3
@@ -79,7 +80,7 @@ def test_the_last_level_may_be_finite(sampler):
 
 @samplers
 def test_the_denoiser_is_given_a_level_for_each_sample_and_the_condition(sampler):
-    toy, cond, levels = Toy(), Cond(vector=torch.ones(2, 3)), grid(Cosine(), 4)
+    toy, cond, levels = Toy(), Cond(vector=torch.ones(2, 3)), grids.levels(Cosine(), 4)
     list(walk(sampler, toy, start(range(2)), levels, cond=cond))
     assert all(logsnr.shape == (2,) and given is cond for _, logsnr, given in toy.calls)
     assert all(levels[0] <= level < math.inf for _, logsnr, _ in toy.calls for level in logsnr)
@@ -101,7 +102,7 @@ def test_a_sample_is_the_same_alone_and_in_a_batch(sampler):
 
         return {"noise": noise} if "noise" in inspect.signature(sampler.sample).parameters else {}
 
-    levels, ids = grid(Cosine(), 8), (0, 1, 2, 3)
+    levels, ids = grids.levels(Cosine(), 8), (0, 1, 2, 3)
     *_, batch = walk(sampler, Toy(), start(ids), levels, **listening(ids))
     for i in ids:
         *_, alone = walk(sampler, Toy(), start((i,)), levels, **listening((i,)))
@@ -112,7 +113,7 @@ def test_a_sample_is_the_same_alone_and_in_a_batch(sampler):
 
 @samplers
 def test_the_same_seed_is_the_same_walk_and_the_input_is_left_alone(sampler):
-    z, levels = start(range(2)), grid(Cosine(), 6)
+    z, levels = start(range(2)), grids.levels(Cosine(), 6)
     before = z.clone()
     first, second = ([step.z for step in walk(sampler, Toy(), z, levels)] for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
@@ -122,7 +123,7 @@ def test_the_same_seed_is_the_same_walk_and_the_input_is_left_alone(sampler):
 @samplers
 @pytest.mark.parametrize("shape", [(2,), (1, 5, 7), CLIP])
 def test_images_and_videos_stay_in_float32_and_carry_no_graph(sampler, shape):
-    for step in walk(sampler, Toy(), start(range(3), shape), grid(Cosine(), 3)):
+    for step in walk(sampler, Toy(), start(range(3), shape), grids.levels(Cosine(), 3)):
         for tensor in (step.z, step.x0):
             assert tensor.dtype == torch.float32 and tensor.shape == (3, *shape) and not tensor.requires_grad
 
@@ -148,5 +149,5 @@ def test_its_options_are_keywords_with_defaults(sampler):
 )
 def test_an_option_out_of_range_is_refused_in_one_line(name, options, words):
     with pytest.raises(ValueError, match=words) as caught:
-        next(walk(rooms.find("samplers", name), Toy(), start(range(1)), grid(Cosine(), 2), **options))
+        next(walk(rooms.find("samplers", name), Toy(), start(range(1)), grids.levels(Cosine(), 2), **options))
     assert "\n" not in str(caught.value)

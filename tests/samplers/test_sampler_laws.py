@@ -11,9 +11,11 @@ from itertools import pairwise
 import pytest
 import torch
 
+from filmgrain.diffusion import grids
 from filmgrain.diffusion.cond import Cond
 from filmgrain.diffusion.process import alpha, alpha_sigma, posterior_mean, renewed, sigma
-from filmgrain.diffusion.schedules import Cosine, LinearBeta, grid
+from filmgrain.diffusion.schedules import Cosine
+from filmgrain.diffusion.tables import LinearBeta
 from filmgrain.guidance.static_threshold import StaticThreshold
 from filmgrain.samplers import ancestral, ddim, last
 
@@ -68,7 +70,9 @@ def posterior(t, s):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("levels", [grid(Cosine(), 96), grid(LinearBeta(), 96)], ids=["cosine", "linear_beta"])
+@pytest.mark.parametrize(
+    "levels", [grids.levels(Cosine(), 96), grids.levels(LinearBeta(), 96)], ids=["cosine", "linear_beta"]
+)
 def test_ancestral_moments(gamma, levels):
     def added(t, s):
         return beta_tilde(t, s) ** (1 - gamma) * beta(t, s) ** gamma
@@ -85,7 +89,7 @@ def test_ddim_moments(eta):
     def x0_and_eps(t, s):
         return alpha(s), (sigma(s) ** 2 - eta**2 * beta_tilde(t, s)).sqrt()
 
-    levels, noise = grid(Cosine(), 96), random()
+    levels, noise = grids.levels(Cosine(), 96), random()
     mean, variance = moments_after(levels, x0_and_eps, lambda t, s: eta**2 * beta_tilde(t, s))
     z = last(ddim.sample(gaussian(), noise(0, torch.empty(COUNT, 1)), levels, Cond(), noise=noise, eta=eta))
     assert_moments(z, mean, variance)
@@ -98,7 +102,7 @@ def test_ancestral_sampling_comes_to_the_truth_as_steps_grow(gamma):
         def added(t, s):
             return beta_tilde(t, s) ** (1 - gamma) * beta(t, s) ** gamma
 
-        mean, variance = moments_after(grid(Cosine(), steps), posterior, added)
+        mean, variance = moments_after(grids.levels(Cosine(), steps), posterior, added)
         return abs(mean - M) + abs(variance - S**2)
 
     assert error(1024) < 0.005
@@ -187,7 +191,7 @@ def test_x0_is_clipped_before_the_mean(sampler):
 
 
 def test_ddim_with_eta_1_is_ancestral_sampling_with_gamma_0():
-    levels, z = grid(Cosine(), 20).double(), torch.randn(50, 3, dtype=F64)
+    levels, z = grids.levels(Cosine(), 20).double(), torch.randn(50, 3, dtype=F64)
     a = ancestral.sample(gaussian(), z, levels, Cond(), noise=random(1), gamma=0.0)
     b = ddim.sample(gaussian(), z, levels, Cond(), noise=random(1), eta=1.0)
     for one, other in zip(a, b, strict=True):
