@@ -84,10 +84,17 @@ def _rest(count: int, every: bool) -> None:
 def _cost(recipe: "Recipe", items: int) -> None:
     from ..rooms import name_of
     from ..training.log import clock
+    from ..training.place import Place
     from .flow import blueprint, count
-    from .probe import probe
+    from .probe import kept_gigabytes, memory_of, probe
 
     train = recipe.train
+    place = Place.choose(train.device, train.precision)
+    kept, room = kept_gigabytes(recipe), memory_of(place.device)
+    if kept > room:
+        say("", f"a step of {train.batch} items would keep {kept:,.0f} GB, and {place.device} has {room:.0f} GB; lower")
+        say("data.frames, data.height and width, or train.batch (and raise train.accumulate instead)")
+        return
     cost = probe(recipe)
     draws = train.steps * train.batch * train.accumulate
     say("", f"network: {name_of(recipe.network)}, {count(blueprint(recipe)):,} parameters, on {cost.place}")

@@ -1,10 +1,16 @@
-"""What a step costs: two steps of the recipe's own network on random data."""
+"""What a step costs: two steps of the recipe's own network on random data, if they fit the machine at all."""
 
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import torch
+
     from ..recipe import Recipe
+
+LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container; "max", or no such file, where there is none
 
 
 class Cost(NamedTuple):
@@ -35,3 +41,40 @@ def probe(recipe: "Recipe") -> Cost:
         float(stepper.step(number, [batch] * config.accumulate)["loss"])  # waits for the device
         seconds = time.monotonic() - start
     return Cost(seconds, memory_gb(place.device), str(place))
+
+
+def kept_gigabytes(recipe: "Recipe") -> float:
+    """What a step keeps of its forward pass for the backward one, from shapes alone: no tensor is filled.
+
+    In float32; what shares memory is counted once a use, so that it is rather too much than too little.
+    """
+    import torch
+
+    from ..diffusion.cond import Cond
+    from .flow import blueprint
+
+    model = blueprint(recipe).train()
+    weights, kept = {id(p) for p in model.parameters()}, 0
+
+    def count(tensor: "torch.Tensor") -> "torch.Tensor":
+        nonlocal kept
+        kept += 0 if id(tensor) in weights else tensor.numel() * tensor.element_size()
+        return tensor
+
+    batch = recipe.train.batch
+    with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        model.raw(torch.zeros(batch, *model.shape), torch.zeros(batch), Cond())
+    return kept / 1e9
+
+
+def memory_of(device: "torch.device") -> float:
+    """Gigabytes of a device in all; infinity where it cannot be told."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory / 1e9
+    if not hasattr(os, "sysconf"):
+        return float("inf")
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = LIMIT.read_text().strip() if LIMIT.is_file() else "max"
+    return min(machine, int(limit) if limit.isdigit() else machine) / 1e9

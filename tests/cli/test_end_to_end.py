@@ -116,6 +116,14 @@ def test_plan_names_every_file_and_writes_nothing(run, clips, cheap):
     assert not Path("runs").exists()
 
 
+def test_plan_does_not_try_what_cannot_fit(run, clips, cheap, monkeypatch):
+    """A hundred thousand frames would fill any memory; the shapes alone tell."""
+    monkeypatch.setattr("filmgrain.cli.probe.probe", lambda recipe: pytest.fail("it tried"))
+    code, out, err = run("plan", clips, *cheap, "--set", "data.frames=100000")
+    assert code == 0, err
+    assert "a step of 2 items would keep" in out and "lower" in out and "data.frames" in out
+
+
 def test_plan_shortens_long_lists(run, clips, cheap, monkeypatch):
     monkeypatch.setattr("filmgrain.cli.plan.SHOWN", 2)
     out = run("plan", clips, *cheap).out
