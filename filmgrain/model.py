@@ -24,6 +24,10 @@ class Config:
     def __post_init__(self) -> None:
         if self.prediction not in PREDICTIONS:
             raise ValueError(f'prediction="{self.prediction}" is unknown; use one of {", ".join(PREDICTIONS)}')
+        if self.prediction == "eps" and getattr(self.schedule, "zero_terminal_snr", False):
+            raise ValueError(
+                'prediction="eps" with zero_terminal_snr=true: the eps of pure noise tells nothing of x0; use "v"'
+            )
 
     @property
     def discrete(self) -> bool:

@@ -1,7 +1,7 @@
 """Tables: the discrete schedules of DDPMs, T levels made of betas.
 
 A table is read as t -> table[ceil(t T) - 1]. Published betas were made for T = 1000; for another T they are scaled by
-1000 / T and cut at 0.999, so that every T ends in the same noise.
+1000 / T and cut at 0.999, so that every T ends in about the same noise, or in more.
 """
 
 import math
@@ -107,7 +107,7 @@ def logsnr_of_betas(beta: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
 
 
 def scaled(beta: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
-    """Betas that were made for 1000 steps, for T of them: their sum stays, and with it the noise at the end."""
+    """Betas that were made for 1000 steps, for T: their sum stays, and so, nearly, does the noise at the end."""
     return (beta * 1000 / len(beta)).clamp(max=BETA_MAX)
 
 
