@@ -17,15 +17,16 @@ ERROR_MAX = 512.0  # times the network's own
 def warning(schedule: Schedule) -> str | None:
     """Of a schedule that keeps so much of x0 at t = 1 that samples begun from noise alone lack it.
 
-    What n values of x0 share, such as the brightness of a region, stands sqrt(n) alpha / sigma deviations out of the
-    noise, where its size is 1. A network learns to go by what it can tell, and pure noise tells it of data of mean
-    zero. Above -30 dB, alpha / sigma = 0.032, less than n = 1,000 values make one deviation, a patch of 18 x 18 pixels
-    in colour:
+    A network learns to go by what it can tell of x0, and pure noise tells it of data of mean zero. Two measures, of the
+    mean of data N(m, s^2): the exact flow from noise alone ends short of it by the part alpha s / sqrt(alpha^2 s^2 +
+    sigma^2), here for s = 1/2; and n values that share a brightness of 1 tell it by one deviation of the noise, n = 1 /
+    SNR. -30 dB, where the part is 1.6 % and n = 1,000 (18 x 18 pixels in colour), parts what is known to work from
+    what is known not to:
 
-        linear_beta, T = 1000, or scaled to it    -43.94 dB    n = 24,777    fine
-        scaled_linear_beta, the same              -23.30 dB    n = 214       warned of: Stable Diffusion's pictures are
-                                                               all of medium brightness (Lin et al. 2024)
-        linear_beta, T = 300, scale = False       -12.97 dB    n = 20        warned of
+        linear_beta, any T if scaled           -43.94 dB    0.3 %    n = 24,777    works (Ho et al. 2020)
+        scaled_linear_beta, the same           -23.30 dB    3.4 %    n = 214       Stable Diffusion's: its pictures are
+                                                                       of medium brightness (Lin et al. 2024)
+        linear_beta, T = 300, scale = False    -12.97 dB    11 %     n = 20        a tutorial's
     """
     logsnr = _last(schedule)
     decibels = 10 * logsnr / math.log(10)

@@ -7,9 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filmgrain.analytic.gaussian import Gaussian
+from filmgrain.diffusion.cond import Cond
 from filmgrain.diffusion.grids import GRIDS, levels, of_list
 from filmgrain.diffusion.schedules import SCHEDULES, Cosine, Flow
 from filmgrain.diffusion.tables import CosineBeta, Discrete, LinearBeta, ScaledLinearBeta
+from filmgrain.samplers import ddim, last
 
 F64 = torch.float64
 OF_TABLES = ("trailing", "leading", "table")
@@ -128,6 +131,22 @@ def test_steps_that_do_not_divide_the_table():
     assert steps_of(table.table, levels(table, 4, "trailing")) == [10, 8, 5, 2]  # round(2.5) is 2, as numpy rounds
     assert steps_of(table.table, levels(table, 4, "uniform")) == [10, 8, 5, 3]  # ceil
     assert steps_of(table.table, levels(table, 4, "leading")) == [7, 5, 3, 1]  # floor(10 / 4) = 2 apart
+
+
+@pytest.mark.parametrize(
+    ("schedule", "short"),
+    [
+        (ScaledLinearBeta(), {"trailing": 0.026, "leading": 0.048}),
+        (ScaledLinearBeta(zero_terminal_snr=True), {"trailing": 0.0, "leading": 0.021}),
+    ],
+    ids=["as published", "zero terminal snr"],
+)
+def test_what_a_grid_costs_that_does_not_begin_at_the_noise(schedule, short):
+    """Data N(1, 1/4), 10 steps of DDIM from z = 0, the mean of noise: by how much they end short of the mean of 1."""
+    data, z = Gaussian.isotropic(1, mean=1.0, std=0.5), torch.zeros(1, 1, dtype=F64)
+    for grid, part in short.items():
+        end = last(ddim.sample(data, z, levels(schedule, 10, grid).double(), Cond())).item()
+        assert 1 - end == pytest.approx(part, abs=0.0005)
 
 
 def test_a_list_of_ones_own():

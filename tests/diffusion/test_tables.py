@@ -131,9 +131,16 @@ def test_zero_terminal_snr_is_algorithm_1_of_lin_et_al():
     assert decibels(table[-1]) == pytest.approx(-72.25, abs=0.005)
 
 
+def test_the_last_level_falls_below_the_one_before_even_where_that_is_below_2_to_the_minus_24():
+    alpha_bar = LinearBeta(zero_terminal_snr=True).table.sigmoid()
+    assert alpha_bar[-2].item() == pytest.approx(4.2133e-9, rel=1e-4)
+    assert alpha_bar[-1].item() == pytest.approx(alpha_bar[-2].item() / 2, rel=1e-9)
+
+
 def test_a_table_that_ends_in_less_is_left_alone():
-    assert torch.equal(CosineBeta(zero_terminal_snr=True).table, CosineBeta().table)
-    assert not torch.equal(CosineBeta(steps=20, zero_terminal_snr=True).table, CosineBeta(steps=20).table)
+    for steps, same in ((1000, True), (64, True), (63, False), (20, False)):
+        table = CosineBeta(steps=steps, zero_terminal_snr=True).table
+        assert torch.equal(table, CosineBeta(steps=steps).table) == same
 
 
 def test_eps_is_refused_with_zero_terminal_snr():

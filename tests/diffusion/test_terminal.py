@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from filmgrain.analytic.gaussian import Gaussian
 from filmgrain.diffusion import terminal
 from filmgrain.diffusion.process import alpha, sigma
 from filmgrain.diffusion.schedules import SCHEDULES, Cosine, Flow, Sigmoid
@@ -45,30 +46,32 @@ def test_schedules_that_end_in_noise_are_passed(schedule):
     assert terminal.warning(schedule) is None
 
 
-def test_the_figures_of_the_docstring():
-    """n values of size 1 make one deviation of the noise: n = 1 / SNR."""
-    for schedule, n in ((LinearBeta(), 24_777), (ScaledLinearBeta(), 214), (LinearBeta(steps=300, scale=False), 20)):
-        assert round((-schedule.table[-1]).exp().item()) == n
-    assert math.isclose(terminal.SIGNAL_MAX, -10 * math.log10(1000))
+@pytest.mark.parametrize(
+    ("schedule", "short", "n"),
+    [
+        (LinearBeta(), 0.003, 24_777),
+        (ScaledLinearBeta(), 0.034, 214),
+        (LinearBeta(steps=300, scale=False), 0.112, 20),
+    ],
+    ids=str,
+)
+def test_what_noise_alone_costs(schedule, short, n):
+    """Of data N(m, (m / 2)^2): the exact flow from z = 0, the mean of noise, ends short of m; of n values, 1 / SNR."""
+    data, t = Gaussian.isotropic(1, mean=1.0, std=0.5), schedule.table[-1]
+    end = data.flow(torch.zeros(1, 1, dtype=torch.float64), t, math.inf).item()
+    assert 1 - end == pytest.approx(short, abs=0.0005)
+    a, s = alpha(t), sigma(t)
+    assert 1 - end == pytest.approx((a * 0.5 / (a**2 * 0.25 + s**2).sqrt()).item(), rel=1e-9)
+    assert round((-t).exp().item()) == n
+    with_signal = data.flow(alpha(t).reshape(1, 1), t, math.inf).item()  # from where training ends
+    assert with_signal == pytest.approx(1, abs=1e-9)
 
 
-def test_what_is_warned_of_goes_wrong():
-    """Data: white pictures and black ones. What the best denoiser makes of the last level is white, black or between.
-
-    x0 = w (1, ..., 1) with w = +-1 has E[w | z] = tanh(alpha / sigma^2 sum z). Pure noise looks greyer to it than the
-    last level of training does, by much or by next to nothing.
-    """
-    eps = torch.randn(
-        4000, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )  # pictures of 64 values
-
-    def greyer(schedule):
-        a, s = alpha(schedule.table[-1]), sigma(schedule.table[-1])
-        trained, sampled = ((a / s**2 * z.sum(1)).tanh().abs().mean() for z in (a + s * eps, eps))
-        return (trained - sampled).item()
-
-    assert greyer(LinearBeta(steps=300, scale=False)) > 0.05
-    assert abs(greyer(LinearBeta())) < 0.002
+def test_the_threshold_in_the_same_measures():
+    t = torch.tensor(terminal.SIGNAL_MAX * math.log(10) / 10, dtype=torch.float64)
+    assert (-t).exp().item() == pytest.approx(1000)
+    end = Gaussian.isotropic(1, mean=1.0, std=0.5).flow(torch.zeros(1, 1, dtype=torch.float64), t, math.inf)
+    assert 1 - end.item() == pytest.approx(0.016, abs=0.0005)
 
 
 @pytest.mark.parametrize(
