@@ -1,7 +1,10 @@
 """The mathematics of diffusion, alone: nothing here imports the rest of the package. A file is one idea:
 
     process      alpha, sigma, q(z | x0), q(z_s | z_t, x0)
-    schedules    time t in [0, 1] to log-SNR, and the grid of levels that a sampler walks
+    schedules    time t in [0, 1] to log-SNR
+    tables       the discrete schedules of DDPMs
+    terminal     warnings of schedules that do not end in noise
+    grids        the levels that a sampler walks
     prediction   what a network's output means: eps, x0, v, flow
     weighting    the loss weight as a function of log-SNR
     loss         the training objective
