@@ -159,8 +159,8 @@ def test_a_list_of_ones_own():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([], "0 levels make no grid"),
-        ([1.0], "1 levels make no grid"),
+        ([], "a list of 0 is no grid"),
+        ([1.0], "a list of 1 is no grid"),
         ([1.0, 1.0], "levels 1 and 2 of the list, 1 and 1, do not rise"),
         ([-3.0, 2.0, 1.0, math.inf], "levels 2 and 3 of the list, 2 and 1, do not rise"),
         ([math.inf, math.inf], "inf and inf, do not rise"),
