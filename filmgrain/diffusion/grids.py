@@ -55,7 +55,7 @@ def levels(
 def of_list(logsnr: Sequence[float], device: torch.device | str | None = None) -> Float[Tensor, " levels"]:
     """A grid of one's own levels. The last is +inf, to arrive at the data, or finite, to stop before."""
     if len(logsnr) < 2:
-        raise ValueError(f"a list of {len(logsnr)} is no grid; give 2 levels or more, from noise to data, such as -10, 0, inf")
+        raise ValueError(f"a list of {len(logsnr)} is no grid; give 2 levels or more, such as -10, 0 and inf")
     return _rising(logsnr, "of the list", "give log-SNR that rises, finite but for the last").to(device)
 
 
