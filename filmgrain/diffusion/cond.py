@@ -1,6 +1,6 @@
 """Cond: the three doors by which a condition enters a network. Only conditioners fill it, only networks read it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,12 +43,56 @@ class Cond:
             maps=pick("maps", self.maps, null.maps),
         )
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Cond":
+        """What `change` makes of every door that is filled."""
+        doors = (self.vector, self.tokens, self.token_mask, self.maps)
+        return Cond(*(None if door is None else change(door) for door in doors))
+
+    def expand(self, batch: int) -> "Cond":
+        """The condition of one sample as that of `batch` samples; one of `batch` samples stays as it is."""
+
+        def widen(door: Tensor) -> Tensor:
+            if len(door) not in (1, batch):
+                raise ValueError(f"the condition is of {len(door)} samples, z of {batch}; give one of 1 or of {batch}")
+            return door.expand(batch, *door.shape[1:])
+
+        return self.each(widen)
+
     @property
     def _real(self) -> Bool[Tensor, "b n"] | None:
         """The mask; without one, every token is real."""
         if self.tokens is None or self.token_mask is not None:
             return self.token_mask
         return torch.ones(self.tokens.shape[:2], dtype=torch.bool, device=self.tokens.device)
+
+
+def stack(conds: Sequence[Cond]) -> Cond:
+    """Several conditions one after another along the batch, for a single call of the network.
+
+    Tokens are padded with zeros to the longest, and masked there. All fill the same doors, as a null does.
+    """
+
+    def along_the_batch(door: str, parts: list[Tensor | None]) -> Tensor | None:
+        there = [part for part in parts if part is not None]
+        if there and len(there) < len(parts):
+            raise ValueError(f"only some of the stacked conditions have {door}; all must fill the same doors")
+        return torch.cat([_padded(part, longest) if door == "tokens" else part for part in there]) if there else None
+
+    lengths = [cond.tokens.shape[1] for cond in conds if cond.tokens is not None]
+    longest = max(lengths, default=0)
+    masked = min(lengths, default=0) < longest or any(cond.token_mask is not None for cond in conds)
+    return Cond(
+        vector=along_the_batch("a vector", [cond.vector for cond in conds]),
+        tokens=along_the_batch("tokens", [cond.tokens for cond in conds]),
+        token_mask=along_the_batch("tokens", [cond._real for cond in conds]) if masked else None,
+        maps=along_the_batch("maps", [cond.maps for cond in conds]),
+    )
+
+
+def _padded(tokens: Tensor, length: int) -> Tensor:
+    """(b, n, ...) with zeros up to n = length; false for a mask."""
+    missing = tokens.new_zeros(len(tokens), length - tokens.shape[1], *tokens.shape[2:])
+    return torch.cat([tokens, missing], dim=1)
 
 
 def _masked(a: Cond, b: Cond) -> bool:
