@@ -47,3 +47,23 @@ def sample(
         if noise is not None and eta > 0 and not at_data[i + 1]:
             z = z + v.sqrt() * noise(i, z)
         yield Step(s, z, x0)
+
+
+@torch.no_grad()
+def invert(
+    denoiser: Denoiser, z: Float[Tensor, "b *chw"], levels: Float[Tensor, " levels"], cond: Cond
+) -> Iterator[Step]:
+    """DDIM backwards, from the data to the noise that `sample` (eta = 0) brings back: levels fall, of order 1 too.
+
+        z_s = alpha_s x0 + sigma_s eps_hat,   x0 and eps_hat those at t, now nearer to the data than s
+
+    The first level is +inf, where z is x0, or finite. Out of +inf no call is made: the flow leaves the data with slope
+    d(z / alpha) / d(sigma / alpha) = 0, and so z_s = alpha_s x0.
+    """
+    if not (levels[:-1] > levels[1:]).all():
+        raise ValueError(f"levels={levels.tolist()} do not fall; to invert, give them from the data to noise")
+    at_data = levels.isinf().tolist()
+    for i, (t, s) in enumerate(pairwise(levels)):
+        x0 = z if at_data[i] else denoiser(z, per_sample(t, z), cond)
+        z = alpha(s) * x0 if at_data[i] else alpha(s) * x0 + sigma(s) / sigma(t) * (z - alpha(t) * x0)
+        yield Step(s, z, x0)
