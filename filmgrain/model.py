@@ -10,6 +10,7 @@ from .diffusion.cond import Cond
 from .diffusion.prediction import PREDICTIONS
 from .diffusion.process import alpha_sigma
 from .diffusion.schedules import SCHEDULES, Cosine, Schedule
+from .diffusion.stateful import built
 from .diffusion.steps import OnSteps
 from .diffusion.tables import Discrete
 
@@ -42,14 +43,17 @@ class DiffusionModel(nn.Module):
     """
 
     codec: Codec
+    schedule: Schedule
 
     def __init__(self, network: nn.Module, codec: Codec, config: Config, shape: tuple[int, ...]):
         super().__init__()
         self.network = network
         self.codec = codec
         self.prediction = PREDICTIONS[config.prediction]
-        self.schedule = config.schedule
+        self.schedule = built(config.schedule)
+        self.config = config
         self.shape = shape
+        self.objective: nn.Module | None = None  # of the task that trains this; not there once it is loaded to sample
         if getattr(network, "takes_steps", False) and not config.discrete:
             kind = type(config.schedule).__name__
             raise ValueError(

@@ -92,7 +92,7 @@ def load_checkpoint(folder: Path, *, weights: str = "ema", device: str = "auto")
         raise ValueError(f'weights="{weights}" is unknown; use "ema" or "raw"')
     keep_freed_memory()
     model = build(recipes.load(folder / "recipe.toml"))
-    checkpoint.load_model(folder, model, ema=weights == "ema")
+    checkpoint.load_model(folder, model, ema=weights == "ema", without=("objective.",))
     return model.to(Place.choose(device, "float32").device).eval()
 
 

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from .learned import Learned
 from .tables import CosineBeta, LinearBeta, ScaledLinearBeta
 
 
@@ -100,6 +101,7 @@ SCHEDULES: dict[str, type] = {
     "linear_beta": LinearBeta,
     "scaled_linear_beta": ScaledLinearBeta,
     "cosine_beta": CosineBeta,
+    "learned": Learned,
 }
 
 

@@ -71,11 +71,14 @@ def read_state(folder: Path) -> State:
     return State(**{name: about[name] for name in State.__dataclass_fields__ if name in about})
 
 
-def load_model(folder: Path, model: nn.Module, *, ema: bool = True) -> None:
-    """Puts a verified checkpoint's weights into the model, averaged ones unless `ema` is false; raises `Mismatch`."""
+def load_model(folder: Path, model: nn.Module, *, ema: bool = True, without: tuple[str, ...] = ()) -> None:
+    """Puts a verified checkpoint's weights into the model, averaged ones unless `ema` is false; raises `Mismatch`.
+
+    without: beginnings of the names of what is left there, such as what only training needs.
+    """
     read_state(folder)
-    found = tensors.load(folder / "model.safetensors")
-    assign(weights(model), found | (tensors.load(folder / "ema.safetensors") if ema else {}), folder)
+    found = tensors.load(folder / "model.safetensors") | (tensors.load(folder / "ema.safetensors") if ema else {})
+    assign(weights(model), {name: tensor for name, tensor in found.items() if not name.startswith(without)}, folder)
     about = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     if about["frozen"] != frozen_hash(model):
         raise Mismatch(f"{folder} was trained on other frozen parameters than the model has; load the same ones")
