@@ -88,15 +88,12 @@ def discrete_bound(
     L_0 is read about x0_hat(z_1) with the deviation sqrt(v) of the step before, as Ho et al. do in their code. levels:
     how many of the T - 1 terms are evaluated, picked evenly in logsnr, where they differ least; all by default.
     """
-    T, n = len(table), x0[0].numel()
+    T = len(table)
     if T < 2 or not (levels is None or 1 <= levels < T):
         raise ValueError(f"levels={levels} of a chain of {T} steps; use 1 to {T - 1}, or None for all")
-    if not 0 <= gamma <= 1:
-        raise ValueError(f"gamma={gamma} of the chain's variance is outside [0, 1]; 0 is fixed small, 1 fixed large")
     table = table.double().cpu()
     s, t = table[:-1], table[1:]  # of each step, the level it comes to and the one it comes from
-    log_r = gamma * 2 * (sigma(t).log() - sigma(s).log())
-    share = (s.exp() - t.exp()) / (2 * log_r.exp())
+    share, wider = _reverse(s, t, gamma)
     odds = (s - t) / (table[0] - table[-1]) if levels else torch.full_like(s, 1 / (T - 1))
 
     def term(place: Tensor, k: int) -> Tensor:
@@ -104,12 +101,18 @@ def discrete_bound(
         return share[step] / odds[step] * _square_error(denoiser, x0, t[step], cond, draw, k)
 
     mean, error = _over_levels(term, draw, levels or T - 1)
-    wider = n / 2 * (log_r - 1 + (-log_r).exp()).sum()
-    first = table[:1].expand(len(x0))
-    z = diffuse(x0, draw.normal("bound, decoder", x0), first.to(x0))
-    deviation = math.sqrt(renewed(table[1], table[0]) * sigma(table[0]) ** 2)
-    reconstruction = decoder(x0, denoiser(z, first.to(x0), cond), deviation)
-    return Bound(prior_kl(x0, float(table[-1])), mean + wider, reconstruction, error)
+    first = table[:1].expand(len(x0)).to(x0)
+    mode = denoiser(diffuse(x0, draw.normal("bound, decoder", x0), first), first, cond)
+    reconstruction = decoder(x0, mode, math.sqrt(renewed(t[0], s[0]) * sigma(s[0]) ** 2))
+    return Bound(prior_kl(x0, float(t[-1])), mean + wider * x0[0].numel(), reconstruction, error)
+
+
+def _reverse(s: Float[Tensor, " steps"], t: Float[Tensor, " steps"], gamma: float) -> tuple[Tensor, float]:
+    """What |x0 - x0_hat|^2 counts at each step; and of an element, what the width of all the steps costs."""
+    if not 0 <= gamma <= 1:
+        raise ValueError(f"gamma={gamma} of the chain's variance is outside [0, 1]; 0 is fixed small, 1 fixed large")
+    log_r = 2 * gamma * (sigma(t).log() - sigma(s).log())
+    return (s.exp() - t.exp()) / (2 * log_r.exp()), float((log_r - 1 + (-log_r).exp()).sum() / 2)
 
 
 def prior_kl(x0: Float[Tensor, "b *chw"], logsnr: float) -> Float[Tensor, " b"]:
