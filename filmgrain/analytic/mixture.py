@@ -15,7 +15,7 @@ from ..diffusion.process import alpha, sigma
 class Mixture:
     """x0 ~ sum_k weights_k N(means_k, stds_k^2 I). With v_k = alpha^2 stds_k^2 + sigma^2, the variance of z in k,
 
-        E[x0 | z] = sum_k r_k (means_k + (alpha stds_k^2 / v_k) (z - alpha means_k)),
+        E[x0 | z] = sum_k r_k (sigma^2 means_k + alpha stds_k^2 z) / v_k,
         r_k proportional to weights_k N(z; alpha means_k, v_k I)
 
     cond.vector (b, m) multiplies the weights: one-hot picks a class, ones (or no vector) leave all.
@@ -32,18 +32,18 @@ class Mixture:
             raise ValueError(f"weights, means and stds of shapes {shapes} do not go together; use (m,), (m, n), (m,)")
 
     def __call__(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
-        a, s = alpha(logsnr.to(z))[:, None], sigma(logsnr.to(z))[:, None]
-        means, variance = self.means.to(z), self.stds.to(z) ** 2
-        off = z.flatten(1)[:, None] - a[..., None] * means  # b m n
-        joint = self._log_joint(off, a**2 * variance + s**2)
+        a, s = alpha(logsnr.to(z)), sigma(logsnr.to(z))
+        spread = self.stds.to(z)[:, None] ** 2  # m 1
+        variance = a**2 * spread + s**2  # m b
+        joint = self._log_joint(z, a, variance)
         if cond.vector is not None:
-            if cond.vector.shape != joint.shape:
-                given, m = tuple(cond.vector.shape), joint.shape[1]
+            if cond.vector.shape != joint.T.shape:
+                given, m = tuple(cond.vector.shape), len(joint)
                 raise ValueError(f"cond.vector {given} is not a weight for each of {m} classes; use one-hot (b, {m})")
-            joint = joint + cond.vector.to(z).log()
-        pull = a * variance / (a**2 * variance + s**2)  # b m
-        x0 = means + pull[..., None] * off
-        return (joint.softmax(1)[..., None] * x0).sum(1).reshape(z.shape)
+            joint = joint + cond.vector.to(z).T.log()
+        share = joint.softmax(0) / variance
+        x0 = (s**2 * share).T @ self.means.to(z) + (a * spread * share).sum(0)[:, None] * z.flatten(1)
+        return x0.reshape(z.shape)
 
     def draw(
         self, count: int, generator: torch.Generator | None = None, classes: Tensor | None = None
@@ -66,8 +66,8 @@ class Mixture:
     def log_density(self, z: Float[Tensor, "b *chw"], logsnr: float | Tensor = math.inf) -> Float[Tensor, " b"]:
         """log p(z) at a level, in nats; of x0 itself by default."""
         level = torch.as_tensor(logsnr).to(z)
-        off = z.flatten(1)[:, None] - alpha(level) * self.means.to(z)
-        return self._log_joint(off, alpha(level) ** 2 * self.stds.to(z) ** 2 + sigma(level) ** 2).logsumexp(1)
+        variance = alpha(level) ** 2 * self.stds.to(z)[:, None] ** 2 + sigma(level) ** 2
+        return self._log_joint(z, alpha(level), variance).logsumexp(0)
 
     def conditional(self, mask: Bool[Tensor, " n"], values: Float[Tensor, " known"]) -> "Mixture":
         """The unknown part where the part under the mask is known: the same blobs, weighed by what they say of it."""
@@ -75,10 +75,13 @@ class Mixture:
             n = self.means.shape[1]
             raise ValueError(f"mask {tuple(mask.shape)} and values {tuple(values.shape)} do not fit n={n}")
         known = Mixture(self.weights, self.means[:, mask], self.stds)
-        joint = known._log_joint((values.to(self.means) - known.means)[None], self.stds**2)[0]
-        return Mixture(joint.softmax(0), self.means[:, ~mask], self.stds)
+        joint = known._log_joint(values.to(self.means)[None], torch.ones(()), self.stds[:, None] ** 2)
+        return Mixture(joint[:, 0].softmax(0), self.means[:, ~mask], self.stds)
 
-    def _log_joint(self, off: Float[Tensor, "b m n"], variance: Float[Tensor, "*b m"]) -> Float[Tensor, "b m"]:
-        """log(weights_k N(off_k; 0, variance_k I)) of the distances from the blobs' middles."""
-        share = (self.weights / self.weights.sum()).to(off)
-        return share.log() - off.square().sum(-1) / (2 * variance) - off.shape[-1] / 2 * (2 * math.pi * variance).log()
+    def _log_joint(
+        self, z: Float[Tensor, "b *chw"], a: Float[Tensor, "*b"], variance: Float[Tensor, "m #b"]
+    ) -> Float[Tensor, "m b"]:
+        """log(weights_k N(z; a means_k, variance_k I)). The batch is the last axis, along which all of it is fast."""
+        off = z.flatten(1).T[:, None] - self.means.to(z).T[..., None] * a  # n m b
+        share = (self.weights / self.weights.sum()).to(z)[:, None]
+        return share.log() - off.square().sum(0) / (2 * variance) - len(off) / 2 * (2 * math.pi * variance).log()
