@@ -20,11 +20,13 @@ _PUBLIC = {  # name: where it lives; imported when first used, so that `import f
     "train": "runs",
     "load": "runs",
     "recipe_of": "runs",
+    "datasets": "runs",
     "build": "runs",
     "sample": "generate.videos:generate",
-    "walk": "generate.videos",
-    "Sampling": "generate.videos:Config",
+    "walk": "generate.sampling",
+    "Sampling": "generate.sampling:Config",
     "save_video": "generate.videos",
+    "likelihood": "evaluate.likelihood",
     "keep_freed_memory": "allocator",
 }
 __all__ = [*_PUBLIC, "__version__"]

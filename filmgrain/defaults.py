@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .data.suggest import suggest
 from .diffusion.schedules import Cosine
-from .generate.videos import Config as Sampling
+from .generate.sampling import Config as Sampling
 from .model import Config as Diffusion
 from .networks import unet3d
 from .recipe import Recipe, RecipeError

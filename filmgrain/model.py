@@ -57,7 +57,7 @@ class DiffusionModel(nn.Module):
         if getattr(network, "takes_steps", False) and not config.discrete:
             kind = type(config.schedule).__name__
             raise ValueError(
-                f"the network takes integer steps, which {kind} has not; use the schedule linear_beta or cosine_beta"
+                f"the network takes integer steps, which {kind} has not; use the schedule linear_beta or another table"
             )
 
     def raw(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:

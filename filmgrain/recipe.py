@@ -6,7 +6,7 @@
     [diffusion] [diffusion.schedule]   model.Config
     [task] name = "diffusion"          of tasks/; may be left out
     [train]                            training.Config
-    [sample]                           generate.videos.Config
+    [sample]                           generate.sampling.Config
 
 A `name` may be the dotted path of one's own module.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import model, recipe_toml
-from .generate.videos import Config as Sampling
+from .generate.sampling import Config as Sampling
 from .recipe_toml import RecipeError, Table
 from .rooms import find, name_of, names, nearest
 from .training.config import Config as Training
@@ -53,9 +53,11 @@ class Recipe:
             raise ValueError(f'network.condition={condition}, but task "diffusion" gives none; set network.condition=0')
         if getattr(self.network, "steps", False) and not self.diffusion.discrete:
             raise ValueError(
-                "network.steps=true needs a schedule of steps; set diffusion.schedule=linear_beta or cosine_beta, "
+                "network.steps=true needs a schedule of steps; set diffusion.schedule=linear_beta or another table, "
                 "or network.steps=false"
             )
+        if check := getattr(self.task, "check", None):
+            check(self.diffusion)
 
 
 SECTIONS = tuple(Recipe.__dataclass_fields__)

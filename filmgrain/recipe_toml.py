@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import MISSING, Field, fields
 from functools import cache
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import tomli_w
@@ -71,8 +72,13 @@ def literal(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(tomli_w.dumps({key: inner}).rstrip() for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{_key(key)} = {literal(inner)}' for key, inner in value.items())}}}"
     return tomli_w.dumps({"v": value}).removeprefix("v = ").rstrip("\n")
+
+
+def _key(name: str) -> str:
+    """A key as TOML, in quotes where it needs them."""
+    return tomli_w.dumps({name: 0}).removesuffix(" = 0\n")
 
 
 def _field(field: Field, hint: Any, given: Any, where: str, comment: str) -> Any:
@@ -101,6 +107,8 @@ def _value(given: Any, hint: Any) -> Any:
         return float(given)
     if type(given) is hint and hint is not float:
         return given
+    if isinstance(hint, UnionType) and type(given) in args:
+        return _value(given, type(given))
     if get_origin(hint) is tuple and isinstance(given, list):
         inner = args[:1] * len(given) if args[-1] is Ellipsis else args
         if len(inner) == len(given):
@@ -121,7 +129,9 @@ def _expected(hint: Any) -> str:
     args = get_args(hint)
     if get_origin(hint) is tuple:
         return f"a list of {'' if args[-1] is Ellipsis else f'{len(args)} '}{args[0].__name__}"
-    return f"a table of {args[1].__name__}" if get_origin(hint) is dict else hint.__name__
+    if get_origin(hint) is dict:
+        return f"a table of {' or '.join(kind.__name__ for kind in get_args(args[1]) or args[1:])}"
+    return hint.__name__
 
 
 def _shown(given: Any) -> str:

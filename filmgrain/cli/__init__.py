@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from .. import __version__
-from . import curve, demo, errors, import_, plan, sample, show, train
+from . import curve, demo, errors, import_, likelihood, plan, sample, show, train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command("demo")(demo.demo)
@@ -21,6 +21,7 @@ app.command("sample")(sample.command)
 app.command("plan")(plan.plan)
 app.command("show")(show.show)
 app.command("curve")(curve.curve)
+app.command("likelihood")(likelihood.command)
 app.command("import")(import_.import_)
 
 

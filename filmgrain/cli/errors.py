@@ -28,6 +28,7 @@ CODES = {
     "filmgrain.data.loader.WorkerLost": INTERNAL,
     "builtins.OSError": 74,
     "filmgrain.training.keeper.NonFinite": 76,
+    "filmgrain.generate.videos.NotFinite": 76,
 }
 ADVICE = {
     errno.ENOSPC: "; make room on that disk, or write to another",

@@ -82,15 +82,16 @@ def _rest(count: int, every: bool) -> None:
 
 
 def _cost(recipe: "Recipe", items: int) -> None:
+    from ..generate.sampling import warnings
     from ..rooms import name_of
-    from ..training.log import clock
+    from ..training.log import clock, memory_in_all
     from ..training.place import Place
     from .flow import blueprint, count
-    from .probe import kept_gigabytes, memory_of, probe
+    from .probe import kept_gigabytes, probe
 
     train = recipe.train
     place = Place.choose(train.device, train.precision)
-    kept, room = kept_gigabytes(recipe), memory_of(place.device)
+    kept, room = kept_gigabytes(recipe), memory_in_all(place.device)
     if kept > room:
         say("", f"a step of {train.batch} items would keep {kept:,.0f} GB, and {place.device} has {room:.0f} GB; lower")
         say("data.frames, data.height and width, or train.batch (and raise train.accumulate instead)")
@@ -99,5 +100,6 @@ def _cost(recipe: "Recipe", items: int) -> None:
     draws = train.steps * train.batch * train.accumulate
     say("", f"network: {name_of(recipe.network)}, {count(blueprint(recipe)):,} parameters, on {cost.place}")
     say(f"a step of {train.batch * train.accumulate} items: {cost.seconds:.2f} s, and {cost.gigabytes:.1f} GB at most")
+    say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, recipe.sample)))
     epochs = f"{draws / items:.1f} epochs of {items:,} items"
     say(f"{train.steps:,} steps: {epochs}, about {clock(train.steps * cost.seconds)}")

@@ -1,16 +1,12 @@
 """What a step costs: two steps of the recipe's own network on random data, if they fit the machine at all."""
 
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import torch
 
     from ..recipe import Recipe
-
-LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container; "max", or no such file, where there is none
 
 
 class Cost(NamedTuple):
@@ -65,16 +61,3 @@ def kept_gigabytes(recipe: "Recipe") -> float:
     with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         model.raw(torch.zeros(batch, *model.shape), torch.zeros(batch), Cond())
     return kept / 1e9
-
-
-def memory_of(device: "torch.device") -> float:
-    """Gigabytes of a device in all; infinity where it cannot be told."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory / 1e9
-    if not hasattr(os, "sysconf"):
-        return float("inf")
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = LIMIT.read_text().strip() if LIMIT.is_file() else "max"
-    return min(machine, int(limit) if limit.isdigit() else machine) / 1e9

@@ -4,6 +4,8 @@ import errno
 import inspect
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -16,8 +18,9 @@ from .errors import Usage, usage
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor, nn
 
-    from ..generate.videos import Config
+    from ..generate.sampling import Config
     from ..recipe import Recipe
 
 
@@ -28,7 +31,8 @@ class Options:
     run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")]
     count: Annotated[int, Option(min=1, help="Number of samples.")] = 16
     steps: Annotated[int | None, Option(min=1, help="Sampling steps.")] = None
-    sampler: Annotated[str | None, Option(help="ddim, ancestral, or the dotted path of your own.")] = None
+    sampler: Annotated[str | None, Option(help="ddim, heun, dpmpp_2m ... or the dotted path of your own.")] = None
+    grid: Annotated[str | None, Option(help="Of noise levels: uniform, karras, logsnr, trailing ...")] = None
     seed: Annotated[int, Option(help="The same seed gives the same samples.")] = 0
     out: Annotated[Path | None, Option(help="Folder to write to; by default inside the run.")] = None
     frames: Annotated[int | None, Option(min=1, help="Frames of a video.")] = None
@@ -44,38 +48,59 @@ class Options:
 def sample(options: Options) -> "np.ndarray":
     """Writes the samples and returns them as bytes (count, f, h, w, 3)."""
     from .. import runs
-    from ..diffusion.grids import levels
+    from ..generate.sampling import warnings
     from ..generate.videos import generate, to_uint8
     from ..recipe import load
-    from ..rooms import find
     from ..training.checkpoint import read_state
 
     checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
     _refuse_unwritable(options.out or options.run / "samples")
-    sampling = _sampling(load(checkpoint / "recipe.toml"), options)
+    recipe = load(checkpoint / "recipe.toml")
+    sampling = _sampling(recipe, options)
     with usage():
         model = runs.load_checkpoint(checkpoint, weights=options.weights, device=options.device)
-        levels(model.schedule, sampling.steps)  # refuses what the schedule cannot do
+        sampling.grid_of(model.schedule)  # refuses what the schedule cannot do
+    say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, sampling)))
     shape = _shape(model.shape, options)
     step = read_state(checkpoint).step
     start = time.monotonic()
-    with progress("sampling") as bar:
+    with progress("sampling") as bar, evaluations(model) as calls:
         x = generate(
             model, options.count, seed=options.seed, config=sampling, shape=shape, batch=options.batch, progress=bar
         )
-    seconds = time.monotonic() - start
-    nfe = find("samplers", sampling.sampler).nfe(sampling.steps)
+    seconds, nfe = time.monotonic() - start, calls.samples / options.count
     size = "x".join(map(str, shape))
     say(f"{options.count} samples of {size} (channels first), {options.weights} weights of step {step}")
-    say(f"{sampling.sampler}, {sampling.steps} steps: NFE {nfe} a sample, {seconds:.1f} s in all")
+    grid = f"{len(sampling.levels)} levels of one's own" if sampling.levels else f"{sampling.steps} steps"
+    say(f"{sampling.sampler}, {grid}: NFE {nfe:g} a sample, {seconds:.1f} s in all")
 
     made = {"filmgrain": __version__, "run": str(options.run), "step": step, "weights": options.weights}
     made |= {"seed": options.seed, "shape": list(shape), **asdict(sampling), "nfe": nfe}
-    name = f"step-{step}-{sampling.sampler}-{sampling.steps}-seed-{options.seed}"
+    name = f"step-{step}-{sampling.sampler}-{sampling.intervals}-seed-{options.seed}"
     samples = to_uint8(x if x.ndim == 5 else x[:, :, None]).expand(-1, -1, -1, -1, 3).numpy()
     for path in _write(options.out or options.run / "samples" / name, samples, made, still=x.ndim == 4):
         say(str(path))
     return samples
+
+
+@dataclass
+class Calls:
+    samples: int = 0  # that the network has been evaluated for
+
+
+@contextmanager
+def evaluations(model: "nn.Module") -> Iterator[Calls]:
+    """Counts what the network is really asked for, inside: some samplers go by their error."""
+    calls = Calls()
+
+    def count(module: object, arguments: tuple["Tensor", ...]) -> None:
+        calls.samples += len(arguments[0])
+
+    handle = model.register_forward_pre_hook(count)
+    try:
+        yield calls
+    finally:
+        handle.remove()
 
 
 def _refuse_unwritable(out: Path) -> None:
@@ -94,7 +119,8 @@ def _sampling(recipe: "Recipe", options: Options) -> "Config":
     settings = []
     if options.sampler not in (None, recipe.sample.sampler):
         settings += [f'sample.sampler="{options.sampler}"', "sample.options={}"]  # another sampler has other options
-    settings += [f"sample.steps={options.steps}"] if options.steps else []
+    settings += [f"sample.steps={options.steps}", "sample.levels=[]"] if options.steps else []
+    settings += [f'sample.grid="{options.grid}"', "sample.levels=[]"] if options.grid else []
     settings += [f"sample.fps={options.fps}"] if options.fps else []
     for setting in options.settings:
         if not setting.startswith("sample."):

@@ -1,72 +1,20 @@
 """New videos (or images: whatever the model's data are) from noise alone."""
 
-import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..diffusion import grids
-from ..diffusion.cond import Cond
-from ..diffusion.denoiser import Denoiser
-from ..diffusion.draw import Draw
 from ..files.encode import write_gif, write_mp4
-from ..guidance.static_threshold import StaticThreshold
 from ..model import DiffusionModel
-from ..rooms import find
-from ..samplers import Step
+from .sampling import Config, walk
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """How samples are drawn."""
-
-    sampler: str = "ddim"  # a file of samplers/, or the dotted path of one's own
-    steps: int = 50  # intervals of the grid of noise levels
-    options: dict[str, float] = field(default_factory=dict)  # of the sampler: eta of ddim, gamma of ancestral
-    fps: float = 8.0  # frames a second at which samples are shown
-    clip: bool = True  # keep x0 in [-1, 1] before each update, where the codec is bounded
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps={self.steps} is not a number of sampling steps; use 1 or more")
-        if self.fps <= 0:
-            raise ValueError(f"fps={self.fps} is not a frame rate; use a number above 0")
-        module = find("samplers", self.sampler)
-        if missing := [name for name in ("sample", "nfe") if not hasattr(module, name)]:
-            raise ValueError(f'sampler="{self.sampler}" is no sampler: it has no {" and no ".join(missing)}')
-        parameters = inspect.signature(module.sample).parameters
-        known = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "noise"]
-        for name in self.options:
-            if name not in known:
-                raise ValueError(
-                    f'the sampler {self.sampler} has no option "{name}"; it has {", ".join(known) or "none"}'
-                )
-        if self.options:  # their values are the sampler's to judge, which it does before its first step
-            noise = {"noise": lambda step, like: like} if "noise" in parameters else {}
-            z, levels = torch.zeros(1, 1, 1, 1, 1), torch.tensor([-1.0, 1.0])
-            next(module.sample(lambda z, logsnr, cond: z, z, levels, Cond(), **noise, **self.options))
-
-
-def walk(
-    model: DiffusionModel, ids: range, shape: tuple[int, ...], config: Config, seed: int, cond: Cond | None = None
-) -> Iterator[Step]:
-    """Every step of the samples numbered `ids`. The noise of a sample depends on (seed, its number, step) alone."""
-    device = next(model.parameters()).device
-    draw = Draw(seed, tuple(ids))
-    z = draw.normal("start", torch.empty(len(ids), *shape, device=device))
-    clip = config.clip and model.codec.bounded
-    denoiser: Denoiser = StaticThreshold(model) if clip else model
-    levels = grids.levels(model.schedule, config.steps, device=device)
-    sample = find("samplers", config.sampler).sample
-    noise = (
-        {"noise": draw.noise} if "noise" in inspect.signature(sample).parameters else {}
-    )  # deterministic ones take none
-    return sample(denoiser, z, levels, cond or Cond(), **noise, **config.options)
+class NotFinite(ValueError):
+    """A network gave NaN or infinity while it was sampled from."""
 
 
 @torch.no_grad()
@@ -94,14 +42,27 @@ def generate(
     try:
         for first in range(0, count, batch):
             ids = range(first, min(first + batch, count))
+            reached, finite = [], []
             for i, step in enumerate(walk(model, ids, shape, config, seed), start=1):
-                z = step.z
+                reached.append(step.logsnr)
+                finite.append(step.x0.isfinite().all())  # on the device: no step waits for it
                 if progress is not None:
-                    progress(first * config.steps + i * len(ids), count * config.steps)
-            parts.append(model.codec.decode(z).clamp(-1, 1).cpu())
+                    progress(first * config.intervals + i * len(ids), count * config.intervals)
+            _refuse_nonfinite(torch.stack(finite), torch.stack(reached))
+            parts.append(model.codec.decode(step.z).clamp(-1, 1).cpu())
     finally:
         model.train(was_training)
     return torch.cat(parts)
+
+
+def _refuse_nonfinite(finite: Bool[Tensor, " steps"], reached: Float[Tensor, " steps"]) -> None:
+    if not finite.all():
+        first = int(finite.int().argmin())
+        level = "from pure noise" if first == 0 else f"from log-SNR {reached[first - 1]:.2f}"
+        raise NotFinite(
+            f"the network gave NaN or infinity at step {first + 1} of {len(finite)}, {level}; look at the run's curve, "
+            "and try weights of another checkpoint, threshold=static, or a schedule that ends in less noise"
+        )
 
 
 def to_uint8(x: Float[Tensor, "*b c f h w"]) -> Tensor:

@@ -1,5 +1,6 @@
 """The diffusion task: a network learns to recover x0 from z = alpha x0 + sigma eps, at every noise level."""
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,19 @@ from ..data.loader import Loader
 from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
 from ..diffusion.loss import DISTANCES, diffusion_loss
-from ..diffusion.weighting import WEIGHTINGS, Simple, Weighting
+from ..diffusion.objective import Objective, measured
+from ..diffusion.times import TIMES, LowDiscrepancy, Times
+from ..diffusion.weighting import WEIGHTINGS, Simple, Weighting, excess
 from ..files.encode import write_gif
 from ..files.image import write_png
 from ..files.sheet import contact_sheet, film_strip
-from ..generate.videos import Config as Sampling
+from ..generate.sampling import Config as Sampling
 from ..generate.videos import generate, to_uint8
+from ..model import Config as Diffusion
 from ..model import DiffusionModel
 
 VALIDATION_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the schedule, from nearly clean to nearly noise
+MIDPOINTS = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000  # of time: the levels that training meets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +33,7 @@ class Config:
     """What is minimised, and how it is watched."""
 
     weighting: Weighting = field(default_factory=Simple, metadata={"choices": WEIGHTINGS})  # of noise levels
+    times: Times = field(default_factory=LowDiscrepancy, metadata={"choices": TIMES})  # that are trained on
     distance: str = "l2"  # of the network's output from its target: "l2", "l1" or "huber"
     validation: int = 32  # held-out items in each validation; 0 for none
     previews: int = 8  # samples in each preview; 0 for none
@@ -39,22 +45,40 @@ class Config:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} is negative; use 0 for none")
 
+    def check(self, diffusion: Diffusion) -> None:
+        """Raises ValueError where the process cannot be trained so."""
+        if diffusion.discrete and getattr(self.weighting, "per_logsnr", False):
+            kind, given = type(self.weighting).__name__, type(diffusion.schedule).__name__
+            raise ValueError(
+                f"the weighting {kind} needs the schedule's slope, which {given}, a table of steps, has not; "
+                "set diffusion.schedule=cosine, or another weighting"
+            )
+
 
 class Task:
-    """Keeps to training/task.py. The times and the noise of draw n are functions of (seed, n)."""
+    """Keeps to training/task.py. The times and the noise of draw n are functions of (seed, n).
+
+    What the objective learns or remembers is a part of the model while it is trained, docs/decisions/013.
+    """
 
     def __init__(
         self, config: Config, model: DiffusionModel, *, seed: int, held_out: Dataset | None, sampling: Sampling
     ):
+        config.check(model.config)
+        if said := excess(config.weighting, model.prediction, model.config.schedule(MIDPOINTS)):
+            warnings.warn(said, stacklevel=2)
         self.config, self.model, self.seed, self.sampling = config, model, seed, sampling
+        self.objective = Objective(weighting=config.weighting, times=config.times, distance=config.distance)
+        model.objective = self.objective
         self.held_out = held_out if held_out is not None and len(held_out) and config.validation else None
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
         return {"model": {name: p for name, p in self.model.named_parameters() if p.requires_grad}}
 
     def loss(self, batch: dict[str, Any], group: str) -> tuple[Tensor, dict[str, Tensor]]:
-        draw = Draw(self.seed, tuple(batch["n"].tolist()))
-        return self._losses(batch["x"], draw, draw.times()).mean(), {}
+        model, draw = self.model, Draw(self.seed, tuple(batch["n"].tolist()))
+        x0 = model.codec.encode(batch["x"])
+        return self.objective(model.raw, model.prediction, model.schedule, x0, Cond(), draw).mean(), {}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -87,16 +111,18 @@ class Task:
         return [sheet, strip]
 
     def _losses(self, x: Tensor, draw: Draw, times: Tensor) -> Tensor:
-        """One value an item: the loss at time t of each."""
-        x0 = self.model.codec.encode(x)
-        logsnr = self.model.schedule(times).to(x0)
-        return diffusion_loss(
+        """One value an item: the loss at time t of each, with schedule and weighting as before any training."""
+        x0, schedule, weighting = self.model.codec.encode(x), self.model.config.schedule, self.config.weighting
+        logsnr, measure = measured(schedule, weighting, times)
+        eps = draw.normal("training noise", x0)
+        losses = diffusion_loss(
             self.model.raw,
             self.model.prediction,
             x0,
-            logsnr,
-            draw.normal("training noise", x0),
+            logsnr.to(x0),
+            eps,
             Cond(),
-            weighting=self.config.weighting,
+            weighting=weighting,
             distance=self.config.distance,
         )
+        return measure.to(x0) * losses

@@ -4,10 +4,12 @@ None of it can stop the training: a failure is said once and passed over.
 """
 
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from ..files import fsio
 from .config import Config
 from .run import Run
 
+LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container; "max", or no such file, where there is none
 PLAIN_SECONDS = 15.0  # between two lines where there is no terminal to draw a bar on
 
 
@@ -116,6 +119,17 @@ def memory_gb(device: torch.device) -> float:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def memory_in_all(device: torch.device) -> float:
+    """Gigabytes of the GPU, or of the machine or its container; infinity where it cannot be told."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory / 1e9
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = LIMIT.read_text().strip() if LIMIT.is_file() else "max"
+    return min(machine, int(limit) if limit.isdigit() else machine) / 1e9
 
 
 def clock(seconds: float) -> str:

@@ -163,7 +163,7 @@ def test_how_to_sample(refused, trained):
     Path("file").write_text("mine")
     refused(2, "sample", run, "--out", "file", says=("file is a file",))
     refused(2, "sample", run, "--out", "file/new", says=("file is a file",))
-    refused(2, "sample", run, "--set", "sample.options.eta=3", says=("eta=3.0",))
+    refused(2, "sample", run, "--set", "sample.options.eta=3", says=("eta=3 ",))
     refused(2, "sample", run, "--sampler", "os.path", says=("no sampler",))
     refused(2, "sample", run, "--sampler", "dim", says=('did you mean "ddim"?',))
     refused(2, "sample", run, "--set", "sample.options.gamma=1", says=('no option "gamma"',))

@@ -9,7 +9,8 @@ from filmgrain import rooms
 from filmgrain.autoencoders import pixels
 from filmgrain.diffusion.schedules import Cosine
 from filmgrain.diffusion.tables import LinearBeta
-from filmgrain.generate.videos import Config, generate, save_video, to_uint8, walk
+from filmgrain.generate.sampling import Config, walk, warnings
+from filmgrain.generate.videos import NotFinite, generate, save_video, to_uint8
 from filmgrain.model import Config as Diffusion
 from filmgrain.model import DiffusionModel
 from filmgrain.networks import unet3d
@@ -21,7 +22,7 @@ def model_of(schedule=None, shape=SHAPE):
     torch.manual_seed(0)
     network = unet3d.Network(unet3d.Config(width=8, mults=(1, 2), heads=2, head_width=8))
     for parameter in network.parameters():  # networks start at zero output: something must differ between samples
-        torch.nn.init.normal_(parameter, std=0.2)
+        torch.nn.init.normal_(parameter, std=0.1)
     codec = pixels.Codec(pixels.Config())
     return DiffusionModel(network, codec, Diffusion(schedule=schedule or Cosine()), shape)
 
@@ -88,10 +89,61 @@ def test_progress_counts_steps_of_samples(model):
 
 
 def test_clipping_is_of_x0_at_every_step(model):
-    def farthest(clip):
-        return max(step.x0.abs().max() for step in walk(model, range(1), SHAPE, Config(steps=4, clip=clip), seed=0))
+    def farthest(threshold):
+        return max(
+            step.x0.abs().max() for step in walk(model, range(1), SHAPE, Config(steps=4, threshold=threshold), seed=0)
+        )
 
-    assert farthest(True) <= 1 < farthest(False)
+    assert farthest("static") <= 1 < farthest("none")
+    assert farthest("dynamic") <= 1
+
+
+def test_nan_is_said_with_its_step_and_level():
+    """And not only NaN of the whole batch: one value of one sample is enough."""
+    model = model_of()
+    steps = iter([1.0, 1.0, float("nan"), 1.0])
+    model.network.register_forward_hook(lambda network, inputs, F: torch.cat([F[:1], F[1:] * next(steps)]))
+    level = Config(steps=4).grid_of(model.schedule)[2]
+    with pytest.raises(NotFinite, match=f"step 3 of 4, from log-SNR {level:.2f}") as caught:
+        generate(model, 2, config=Config(steps=4, threshold="none"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_grid_by_name_or_ones_own_levels(model):
+    def reached(config):
+        return [step.logsnr.item() for step in walk(model, range(1), SHAPE, config, seed=0)]
+
+    assert reached(Config(steps=9, levels=(-6.0, -2.0, 1.0))) == [-2.0, 1.0, float("inf")]
+    even = torch.tensor(reached(Config(steps=5, grid="logsnr"))[:-1])
+    torch.testing.assert_close(even, torch.tensor([-10.0, 0.0, 10.0, 20.0]))
+    assert reached(Config(steps=5, grid="karras")) != reached(Config(steps=5, grid="karras", rho=3.0))
+    table = model_of(LinearBeta(steps=7))
+    *walked, end = [step.logsnr for step in walk(table, range(1), SHAPE, Config(steps=7, grid="table"), seed=0)]
+    torch.testing.assert_close(torch.stack(walked), table.schedule.table.flip(0)[1:].float())
+    assert end == float("inf")
+
+
+@samplers
+def test_the_evaluations_made_are_those_declared(model, sampler):
+    """Mistake 25, from the outside; one that goes by its error declares none."""
+    seen = []
+    handle = model.network.register_forward_hook(lambda network, inputs, F: seen.append(len(F)))
+    generate(model, 3, config=few_steps_of(sampler), batch=2)
+    handle.remove()
+    declared = few_steps_of(sampler).nfe
+    assert sum(seen) == 3 * declared if declared is not None else sum(seen) > 3 * 4
+
+
+def test_options_change_what_is_declared():
+    assert Config(sampler="langevin", steps=5).nfe == 9
+    assert Config(sampler="langevin", steps=5, options={"corrections": 3}).nfe == 17
+    assert Config(sampler="langevin", steps=5, options={"predictor": "heun"}).nfe == 13
+
+
+def test_signal_at_the_end_is_warned_of():
+    assert warnings(Diffusion(), Config()) == []
+    assert "dB" in warnings(Diffusion(schedule=LinearBeta(steps=300, scale=False)), Config())[0]
+    assert "multiplies" in warnings(Diffusion(prediction="eps"), Config(threshold="none"))[0]
 
 
 def test_a_sampler_of_the_users_own_goes_by_dotted_path(model, tmp_path, monkeypatch):
@@ -122,6 +174,15 @@ def test_a_sampler_of_the_users_own_goes_by_dotted_path(model, tmp_path, monkeyp
         (lambda: Config(sampler="ancestral", options={"gamma": 3.0}), "gamma=3.0"),
         (lambda: Config(steps=0), "steps=0"),
         (lambda: Config(fps=0), "fps=0"),
+        (lambda: Config(grid="karas"), 'did you mean "karras"'),
+        (lambda: Config(threshold="clip"), 'threshold="clip" is unknown'),
+        (lambda: Config(levels=(3.0, 1.0)), "do not rise"),
+        (lambda: Config(rho=-1.0), "rho=-1.0"),
+        (lambda: Config(sampler="langevin", options={"predictor": "unipc"}), "cannot be called for one step at a time"),
+        (lambda: Config(sampler="langevin", options={"predictor": "heunn"}), 'did you mean "heun"'),
+        (lambda: Config(sampler="ddpm", options={"variance": 1}), "is int; expected str"),
+        (lambda: Config(sampler="ddim", options={"eta": "much"}), "is str; expected float"),
+        (lambda: generate(model_of(), 1, config=Config(grid="table")), "which Cosine has not"),
         (lambda: Config(sampler="ddim", options={"gamma": 0.3}), 'no option "gamma"; it has eta'),
         (lambda: Config(sampler="ddim", options={"noise": 1.0}), 'no option "noise"'),
         (lambda: generate(model_of(), 0), "count=0"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from filmgrain.autoencoders import pixels
-from filmgrain.generate.videos import Config as Sampling
+from filmgrain.generate.sampling import Config as Sampling
 from filmgrain.model import Config as Diffusion
 from filmgrain.model import DiffusionModel
 from filmgrain.networks import unet3d

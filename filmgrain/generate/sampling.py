@@ -1,0 +1,122 @@
+"""How samples are drawn: the sampler and its options, the grid of noise levels, and what keeps x0 in range."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..diffusion import grids, terminal
+from ..diffusion.cond import Cond
+from ..diffusion.denoiser import Denoiser
+from ..diffusion.draw import Draw
+from ..diffusion.schedules import Schedule
+from ..guidance.dynamic_threshold import DynamicThreshold
+from ..guidance.static_threshold import StaticThreshold
+from ..model import Config as Diffusion
+from ..model import DiffusionModel
+from ..rooms import find, nearest
+from ..samplers import Step
+
+THRESHOLDS: dict[str, Callable[[Denoiser], Denoiser]] = {
+    "static": StaticThreshold,
+    "dynamic": DynamicThreshold,
+    "none": lambda denoiser: denoiser,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How samples are drawn."""
+
+    sampler: str = "ddim"  # a file of samplers/, or the dotted path of one's own
+    steps: int = 50  # intervals of the grid of noise levels
+    grid: str = "uniform"  # of noise levels: "uniform", "karras", "logsnr", "trailing", "leading" or "table"
+    rho: float = 7.0  # of the grid "karras"; larger takes shorter steps near the data
+    levels: tuple[float, ...] = ()  # log-SNR of one's own grid, rising, instead of steps and grid; the data come after
+    options: dict[str, float | int | str | bool] = field(default_factory=dict)  # of the sampler, such as eta of ddim
+    threshold: str = "static"  # of x0 before each update, where the codec is bounded: "static", "dynamic" or "none"
+    fps: float = 8.0  # frames a second at which samples are shown
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps} is not a number of sampling steps; use 1 or more")
+        if self.fps <= 0:
+            raise ValueError(f"fps={self.fps} is not a frame rate; use a number above 0")
+        for name, given, known in (("grid", self.grid, grids.GRIDS), ("threshold", self.threshold, THRESHOLDS)):
+            if given not in known:
+                raise ValueError(f'{name}="{given}" is unknown{nearest(given, list(known))}')
+        if self.rho <= 0:
+            raise ValueError(f"rho={self.rho} of the karras grid is not positive; the paper uses 7")
+        if self.levels:
+            grids.of_list([*self.levels, float("inf")])
+        module = find("samplers", self.sampler)
+        if missing := [name for name in ("sample", "nfe") if not hasattr(module, name)]:
+            raise ValueError(f'sampler="{self.sampler}" is no sampler: it has no {" and no ".join(missing)}')
+        for name, value in self.options.items():
+            _check(self.sampler, module, name, value)
+        if self.options:  # their values are the sampler's to judge, which it does before its first step
+            z, levels = torch.zeros(1, 1, 1, 1, 1), torch.tensor([-1.0, 1.0])
+            noise = {"noise": lambda step, like: like} if _takes_noise(module) else {}
+            next(module.sample(lambda z, logsnr, cond: z, z, levels, Cond(), **noise, **self.options))
+
+    @property
+    def intervals(self) -> int:
+        return len(self.levels) or self.steps
+
+    @property
+    def nfe(self) -> int | None:
+        """Calls of the denoiser that the sampler declares, a sample; None where it goes by its error."""
+        module = find("samplers", self.sampler)
+        known = inspect.signature(module.nfe).parameters
+        return module.nfe(self.intervals, **{name: value for name, value in self.options.items() if name in known})
+
+    def grid_of(self, schedule: Schedule, device: torch.device | str | None = None) -> Float[Tensor, " levels"]:
+        """The levels that are walked. Raises ValueError for a grid that the schedule cannot make."""
+        if self.levels:
+            return grids.of_list([*self.levels, float("inf")], device)
+        options = {"rho": self.rho} if self.grid == "karras" else {}
+        return grids.levels(schedule, self.steps, self.grid, device, **options)
+
+
+def walk(
+    model: DiffusionModel, ids: range, shape: tuple[int, ...], config: Config, seed: int, cond: Cond | None = None
+) -> Iterator[Step]:
+    """Every step of the samples numbered `ids`. The noise of a sample depends on (seed, its number, step) alone."""
+    device = next(model.parameters()).device
+    draw = Draw(seed, tuple(ids))
+    z = draw.normal("start", torch.empty(len(ids), *shape, device=device))
+    denoiser = THRESHOLDS[config.threshold](model) if model.codec.bounded else model
+    module = find("samplers", config.sampler)
+    noise = {"noise": draw.noise} if _takes_noise(module) else {}
+    levels = config.grid_of(model.schedule, device)
+    return module.sample(denoiser, z, levels, cond or Cond(), **noise, **config.options)
+
+
+def warnings(diffusion: Diffusion, config: Config) -> list[str]:
+    """What will make samples worse than the model is: a sentence each."""
+    found = [terminal.warning(diffusion.schedule)]
+    if config.threshold == "none":
+        found.append(terminal.warning_unclipped(diffusion.schedule, diffusion.prediction))
+    return [sentence for sentence in found if sentence]
+
+
+def _takes_noise(module: ModuleType) -> bool:
+    return "noise" in inspect.signature(module.sample).parameters
+
+
+def _check(sampler: str, module: ModuleType, name: str, value: Any) -> None:
+    """That the sampler has such an option, of such a type."""
+    parameters = inspect.signature(module.sample).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "noise"]
+    if name not in known:
+        raise ValueError(f'the sampler {sampler} has no option "{name}"; it has {", ".join(known) or "none"}')
+    hint = get_type_hints(module.sample).get(name, type(value))
+    allowed = get_args(hint) or (hint,)
+    if type(value) not in (*allowed, *((int,) if float in allowed else ())):
+        expected = " or ".join(kind.__name__ for kind in allowed)
+        raise ValueError(f"{name}={value!r} of the sampler {sampler} is {type(value).__name__}; expected {expected}")
