@@ -150,7 +150,7 @@ FIRST = torch.tensor([True, False])
 
 
 def mean_given_the_first(sample, **options):
-    """The mean of the second of two correlated numbers, the first being 1: all steps are linear, so noise has no part."""
+    """The mean of the second of two correlated numbers, the first being 1. All is linear: noise has no part."""
     levels = torch.cat([torch.linspace(-9, 7, 41, dtype=F64), torch.tensor([math.inf], dtype=F64)])
     known = Known(PAIR, torch.ones(2, dtype=F64), FIRST)
     return last(sample(known, torch.zeros(1, 2, dtype=F64), levels, Cond(), noise=silence, **options))[0, 1].item()
