@@ -68,7 +68,7 @@ class LossAware(nn.Module):
     @torch.no_grad()
     def observe(self, t: Float[Tensor, " b"], losses: Float[Tensor, " b"]) -> None:
         """Takes in the losses, unweighted by this class, of a batch at times t."""
-        i = (t * self.config.bins).long().clamp(max=self.config.bins - 1)
+        i = (t.to(losses) * self.config.bins).long().clamp(max=self.config.bins - 1)
         of = nn.functional.one_hot(i, self.config.bins).to(losses)  # sums over rows: deterministic on a GPU too
         count, total = of.sum(0), (of * losses.square()[:, None]).sum(0)
         self.seen.add_(count).clamp_(max=self.config.memory)

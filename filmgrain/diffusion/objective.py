@@ -24,6 +24,8 @@ from .times import Times
 from .uncertainty import LearnedUncertainty
 from .weighting import Weighting
 
+SMALL = 0.01  # so that the schedule has no say in the norm of all gradients, which is clipped; Adam does not see it
+
 
 class Objective(nn.Module):
     """Parameters and buffers are what the weighting learns and what the times remember; usually there are none."""
@@ -50,7 +52,7 @@ class Objective(nn.Module):
             network, prediction, x0, logsnr, eps, cond, weighting=self.weighting, distance=self.distance
         )
         if isinstance(self.times, LossAware):
-            self.times.observe(t.to(x0.device), (measure * losses).detach())
+            self.times.observe(t, (measure * losses).detach())
         if isinstance(self.weighting, LearnedUncertainty):
             losses = losses + self.weighting.u(logsnr)
         losses = weight * measure * losses
@@ -86,11 +88,11 @@ def differentiated(schedule: Schedule, t: Float[Tensor, " b"]) -> tuple[Float[Te
 
 
 def learn_variance(outputs: tuple[Tensor, ...], losses: Float[Tensor, " b"]) -> None:
-    """What lies behind `outputs`, the schedule's, is given the gradient of losses^2 in place of that of losses.
+    """What lies behind `outputs`, the schedule's, is given the gradient of SMALL losses^2 in place of that of losses.
 
     The mean of the losses does not depend on the schedule's shape, so that this is the gradient of their variance.
     All other parameters keep the gradient of the losses (Kingma et al. 2021, appendix).
     """
-    factor = 2 * losses.detach()  # d loss^2 = 2 loss d loss, sample by sample
+    factor = SMALL * 2 * losses.detach()  # d loss^2 = 2 loss d loss, sample by sample
     for output in outputs:
         output.register_hook(lambda gradient: factor * gradient)
