@@ -89,18 +89,19 @@ def discrete_bound(
     how many of the T - 1 terms are evaluated, picked evenly in logsnr, where they differ least; all by default.
     """
     T = len(table)
-    if T < 2 or not (levels is None or 1 <= levels < T):
-        raise ValueError(f"levels={levels} of a chain of {T} steps; use 1 to {T - 1}, or None for all")
+    levels = T - 1 if levels is None else levels
+    if not 1 <= levels < T:
+        raise ValueError(f"levels={levels} of a chain of {T} steps; use 1 to {T - 1}")
     table = table.double().cpu()
     s, t = table[:-1], table[1:]  # of each step, the level it comes to and the one it comes from
     share, wider = _reverse(s, t, gamma)
-    odds = (s - t) / (table[0] - table[-1]) if levels else torch.full_like(s, 1 / (T - 1))
+    odds = (s - t) / (table[0] - table[-1]) if levels < T - 1 else torch.full_like(s, 1 / (T - 1))
 
     def term(place: Tensor, k: int) -> Tensor:
         step = torch.searchsorted(odds.cumsum(0), place, right=True).clamp(max=T - 2)
         return share[step] / odds[step] * _square_error(denoiser, x0, t[step], cond, draw, k)
 
-    mean, error = _over_levels(term, draw, levels or T - 1)
+    mean, error = _over_levels(term, draw, levels)
     first = table[:1].expand(len(x0)).to(x0)
     mode = denoiser(diffuse(x0, draw.normal("bound, decoder", x0), first), first, cond)
     reconstruction = decoder(x0, mode, math.sqrt(renewed(t[0], s[0]) * sigma(s[0]) ** 2))
