@@ -16,6 +16,7 @@ MARK = "<!-- Below this line the page is written by docs/make_recipes.py. -->\n"
 ABOUT = {
     "data": "What is learnt: a file of `data/`. The section must be there, with its `name`.",
     "network": "What learns: a file of `networks/`. The section must be there, with its `name`.",
+    "conditions": "What the model is told: a table [conditions.NAME] for each, a file of `conditioning/`. May be left out.",
     "codec": "What is diffused: a file of `autoencoders/`. May be left out.",
     "diffusion": "How data becomes noise, and what the network predicts.",
     "task": "What is minimised: a file of `tasks/`. May be left out.",
@@ -34,6 +35,12 @@ def sections() -> Iterator[str]:
         yield f"## [{section}]\n\n{ABOUT[section]}\n"
         if section in CONFIGS:
             yield from table(CONFIGS[section], section)
+            continue
+        if section == "conditions":
+            for name in names("conditioning"):
+                module = find("conditioning", name)
+                yield f"### [conditions.{name}]\n\n{(module.__doc__ or '').splitlines()[0]}\n"
+                yield from table(module.Config, f"conditions.{name}")
             continue
         for name in (name for name in names(ROOMS[section]) if hasattr(find(ROOMS[section], name), "Config")):
             usual = ", which is the usual one" if USUAL.get(section) == name else ""

@@ -1,12 +1,18 @@
 """DiffusionModel: what is trained, saved, loaded and sampled. It is a Denoiser."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from .autoencoders import Codec
+from .conditioning import Conditioner
 from .diffusion.cond import Cond
+from .diffusion.draw import Draw
 from .diffusion.prediction import PREDICTIONS
 from .diffusion.process import alpha_sigma
 from .diffusion.schedules import SCHEDULES, Cosine, Schedule
@@ -37,7 +43,7 @@ class Config:
 
 
 class DiffusionModel(nn.Module):
-    """network + prediction + schedule + codec.
+    """network + prediction + schedule + conditioners + codec.
 
     `shape` is that of one x without the batch, (c, f, h, w) or (c, h, w): what is sampled when nothing else is asked.
     """
@@ -45,7 +51,14 @@ class DiffusionModel(nn.Module):
     codec: Codec
     schedule: Schedule
 
-    def __init__(self, network: nn.Module, codec: Codec, config: Config, shape: tuple[int, ...]):
+    def __init__(
+        self,
+        network: nn.Module,
+        codec: Codec,
+        config: Config,
+        shape: tuple[int, ...],
+        conditioners: Mapping[str, nn.Module] | None = None,
+    ):
         super().__init__()
         self.network = network
         self.codec = codec
@@ -53,12 +66,43 @@ class DiffusionModel(nn.Module):
         self.schedule = built(config.schedule)
         self.config = config
         self.shape = shape
+        self.conditioners = nn.ModuleDict(conditioners)
         self.objective: nn.Module | None = None  # of the task that trains this; not there once it is loaded to sample
         if getattr(network, "takes_steps", False) and not config.discrete:
             kind = type(config.schedule).__name__
             raise ValueError(
                 f"the network takes integer steps, which {kind} has not; use the schedule linear_beta or another table"
             )
+
+    @property
+    def conditions(self) -> list[Conditioner]:
+        return list(self.conditioners.values())  # type: ignore[arg-type]  # modules that keep to the protocol
+
+    def null(self, count: int) -> Cond:
+        """The condition of `count` samples of which nothing is said; empty for an unconditional model."""
+        return self._joined(conditioner.null(count) for conditioner in self.conditions)
+
+    def condition(self, batch: dict[str, Any], draw: Draw, *, drop: bool = False) -> Cond:
+        """What a batch says: of each conditioner whose key it has, and of the others their null.
+
+        drop: leave out what training leaves out, of each condition on its own.
+        """
+        count = len(draw.n)
+        return self._joined(self._of(conditioner, batch, draw, count, drop) for conditioner in self.conditions)
+
+    def _of(self, conditioner: Conditioner, batch: dict[str, Any], draw: Draw, count: int, drop: bool) -> Cond:
+        if conditioner.key not in batch:
+            return conditioner.null(count)
+        given = conditioner(batch, draw, self.codec)
+        if not drop or not conditioner.drop:
+            return given
+        keep = draw.uniform(f"keep {conditioner.key}") >= conditioner.drop
+        null = conditioner.null(count)
+        return given.drop(null, keep.to(next(self.parameters()).device))
+
+    @staticmethod
+    def _joined(conds: Iterable[Cond]) -> Cond:
+        return reduce(or_, conds, Cond())
 
     def raw(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
         """F, the network's own output."""

@@ -2,6 +2,7 @@
 
     [data] name = "moving_shapes"      a file of data/, and the fields of its Config
     [network] name = "unet3d"          of networks/
+    [conditions.label]                 of conditioning/, by name; may be left out
     [codec] name = "pixels"            of autoencoders/; may be left out
     [diffusion] [diffusion.schedule]   model.Config
     [task] name = "diffusion"          of tasks/; may be left out
@@ -38,6 +39,7 @@ class Recipe:
 
     data: Any
     network: Any
+    conditions: dict[str, Any] = field(default_factory=dict)
     codec: Any = field(default_factory=lambda: find("autoencoders", "pixels").Config())
     diffusion: model.Config = field(default_factory=model.Config)
     task: Any = field(default_factory=lambda: find("tasks", "diffusion").Config())
@@ -49,8 +51,11 @@ class Recipe:
         if name_of(self.codec) == "pixels" and expected not in (None, given):
             raise ValueError(f"network.channels={expected}, but the data have {given}; set network.channels={given}")
         condition = getattr(self.network, "condition", 0)
-        if name_of(self.task) == "diffusion" and condition:
-            raise ValueError(f'network.condition={condition}, but task "diffusion" gives none; set network.condition=0')
+        if condition and not self.conditions:
+            raise ValueError(f"network.condition={condition}, but there is no [conditions.*]; set network.condition=0")
+        if self.conditions and not condition:
+            given = ", ".join(self.conditions)
+            raise ValueError(f"the network takes none of the conditions ({given}); set network.condition=128 or so")
         if getattr(self.network, "steps", False) and not self.diffusion.discrete:
             raise ValueError(
                 "network.steps=true needs a schedule of steps; set diffusion.schedule=linear_beta or another table, "
@@ -97,6 +102,9 @@ def dumps(recipe: Recipe) -> str:
     parts = [[f"format = {FORMAT}  # of this file"]]
     for section in SECTIONS:
         config = getattr(recipe, section)
+        if section == "conditions":
+            parts += [recipe_toml.write(inner, f"conditions.{recipe_toml.key(name)}") for name, inner in config.items()]
+            continue
         parts.append(recipe_toml.write(config, section, name_of(config) if section in ROOMS else ""))
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
@@ -168,9 +176,23 @@ def _recipe(table: Table) -> Recipe:
 
 
 def _section(section: str, table: Table) -> Any:
+    if section == "conditions":
+        return {name: _condition(name, values) for name, values in table.items()}
     cls = CONFIGS.get(section) or _config(section, table.get("name", USUAL.get(section)))
     fields = {key: value for key, value in table.items() if key != "name" or section in CONFIGS}
     return recipe_toml.read(cls, fields, section)
+
+
+def _condition(name: str, table: Any) -> Any:
+    try:
+        cls = _config_in("conditioning", name)
+    except ValueError:
+        cls = None
+    if cls is None:
+        raise RecipeError(f"there is no condition [conditions.{name}]{nearest(name, _choices('conditioning'))}")
+    if not isinstance(table, dict):
+        raise RecipeError(f"conditions.{name}={recipe_toml.literal(table)} is no section; write [conditions.{name}]")
+    return recipe_toml.read(cls, table, f"conditions.{name}")
 
 
 def _config(section: str, name: Any) -> type:

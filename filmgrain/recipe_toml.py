@@ -72,11 +72,11 @@ def literal(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_key(key)} = {literal(inner)}' for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{key(name)} = {literal(inner)}' for name, inner in value.items())}}}"
     return tomli_w.dumps({"v": value}).removeprefix("v = ").rstrip("\n")
 
 
-def _key(name: str) -> str:
+def key(name: str) -> str:
     """A key as TOML, in quotes where it needs them."""
     return tomli_w.dumps({name: 0}).removesuffix(" = 0\n")
 

@@ -33,7 +33,11 @@ def build(recipe: Recipe) -> DiffusionModel:
     """The model of a recipe, its weights as initialised."""
     network = find("networks", name_of(recipe.network)).Network(recipe.network)
     codec = find("autoencoders", name_of(recipe.codec)).Codec(recipe.codec)
-    return DiffusionModel(network, codec, recipe.diffusion, recipe.data.shape)
+    conditioners = {
+        name.rpartition(".")[2]: find("conditioning", name).Conditioner(config, vector=recipe.network.condition)
+        for name, config in recipe.conditions.items()
+    }
+    return DiffusionModel(network, codec, recipe.diffusion, recipe.data.shape, conditioners)
 
 
 def datasets(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> dict[str, Dataset]:
@@ -60,6 +64,8 @@ def train(recipe: Recipe, folder: str | Path, *, resume: bool = False, data: dic
         reread=lambda saved: recipes.dumps(recipes.loads(saved, source=f"{folder}'s recipe")),
     )
     data = data or datasets(recipe)
+    for condition in recipe.conditions.values():
+        condition.check(getattr(data["train"], "classes", None))
     torch.manual_seed(config.seed)  # of the initial weights
     task = find("tasks", name_of(recipe.task)).Task(
         recipe.task, build(recipe), seed=config.seed, held_out=data["held_out"], sampling=recipe.sample

@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, list[str]] = {  # room: the rooms that it may import; a ro
     "autoencoders": ["blocks"],
     "networks": ["blocks", "diffusion"],
     "clip": ["blocks"],
-    "conditioning": ["diffusion", "clip"],
+    "conditioning": ["autoencoders", "diffusion", "clip"],
     "model": ["blocks", "autoencoders", "diffusion", "networks", "clip", "conditioning"],
     "generate": ["model", "samplers", "guidance", "diffusion", "files", "rooms"],
     "training": ["files"],

@@ -29,7 +29,9 @@ class Options:
     """What can be typed. What is left out is as in the run's recipe."""
 
     run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")]
-    count: Annotated[int, Option(min=1, help="Number of samples.")] = 16
+    count: Annotated[int, Option(min=1, help="Number of samples, of each label if any is given.")] = 16
+    labels: Annotated[list[str], Option("--label", metavar="NAME", help="A class, or all; may be given again.")] = ()  # type: ignore[assignment]
+    scale: Annotated[float | None, Option(help="Of guidance towards the label; 1 is none.")] = None
     steps: Annotated[int | None, Option(min=1, help="Sampling steps.")] = None
     sampler: Annotated[str | None, Option(help="ddim, heun, dpmpp_2m ... or the dotted path of your own.")] = None
     grid: Annotated[str | None, Option(help="Of noise levels: uniform, karras, logsnr, trailing ...")] = None
@@ -56,7 +58,9 @@ def sample(options: Options) -> "np.ndarray":
     checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
     _refuse_unwritable(options.out or options.run / "samples")
     recipe = load(checkpoint / "recipe.toml")
-    sampling = _sampling(recipe, options)
+    sampling, labels = _sampling(recipe, options), _labels(recipe, options.labels)
+    count = options.count * max(1, len(labels))
+    given = {"label": [label for label in labels for _ in range(options.count)]} if labels else {}
     with usage():
         model = runs.load_checkpoint(checkpoint, weights=options.weights, device=options.device)
         sampling.grid_of(model.schedule)  # refuses what the schedule cannot do
@@ -66,19 +70,28 @@ def sample(options: Options) -> "np.ndarray":
     start = time.monotonic()
     with progress("sampling") as bar, evaluations(model) as calls:
         x = generate(
-            model, options.count, seed=options.seed, config=sampling, shape=shape, batch=options.batch, progress=bar
+            model,
+            count,
+            seed=options.seed,
+            config=sampling,
+            shape=shape,
+            batch=options.batch,
+            given=given,
+            progress=bar,
         )
-    seconds, nfe = time.monotonic() - start, calls.samples / options.count
+    seconds, nfe = time.monotonic() - start, calls.samples / count
     size = "x".join(map(str, shape))
-    say(f"{options.count} samples of {size} (channels first), {options.weights} weights of step {step}")
+    say(f"{count} samples of {size} (channels first), {options.weights} weights of step {step}")
     grid = f"{len(sampling.levels)} levels of one's own" if sampling.levels else f"{sampling.steps} steps"
     say(f"{sampling.sampler}, {grid}: NFE {nfe:g} a sample, {seconds:.1f} s in all")
 
     made = {"filmgrain": __version__, "run": str(options.run), "step": step, "weights": options.weights}
     made |= {"seed": options.seed, "shape": list(shape), **asdict(sampling), "nfe": nfe}
+    rows = [recipe.conditions["label"].names[label] for label in labels]
+    made |= {"label": rows} if rows else {}
     name = f"step-{step}-{sampling.sampler}-{sampling.intervals}-seed-{options.seed}"
     samples = to_uint8(x if x.ndim == 5 else x[:, :, None]).expand(-1, -1, -1, -1, 3).numpy()
-    for path in _write(options.out or options.run / "samples" / name, samples, made, still=x.ndim == 4):
+    for path in _write(options.out or options.run / "samples" / name, samples, made, rows, still=x.ndim == 4):
         say(str(path))
     return samples
 
@@ -122,6 +135,7 @@ def _sampling(recipe: "Recipe", options: Options) -> "Config":
     settings += [f"sample.steps={options.steps}", "sample.levels=[]"] if options.steps else []
     settings += [f'sample.grid="{options.grid}"', "sample.levels=[]"] if options.grid else []
     settings += [f"sample.fps={options.fps}"] if options.fps else []
+    settings += [f"sample.scale={options.scale}"] if options.scale is not None else []
     for setting in options.settings:
         if not setting.startswith("sample."):
             raise Usage(f"--set {setting}: only sample.* can be set here; the rest is as it was trained")
@@ -137,8 +151,22 @@ def _shape(shape: tuple[int, ...], options: Options) -> tuple[int, ...]:
     return channels, *frames, options.height or height, options.width or width
 
 
-def _write(out: Path, samples: "np.ndarray", made: dict[str, Any], *, still: bool) -> list[Path]:
-    """Files of samples (count, f, h, w, 3) and of all of them together; returns the paths worth a look."""
+def _labels(recipe: "Recipe", asked: list[str]) -> list[int]:
+    """The labels of classes given by name or number, or of all of them."""
+    if not asked:
+        return []
+    if "label" not in recipe.conditions:
+        raise Usage(f"--label {asked[0]}: the run was trained without labels; leave --label out")
+    condition = recipe.conditions["label"]
+    with usage():
+        return [*range(len(condition.names))] if asked == ["all"] else [condition.label_of(name) for name in asked]
+
+
+def _write(out: Path, samples: "np.ndarray", made: dict[str, Any], rows: list[str], *, still: bool) -> list[Path]:
+    """Files of samples (count, f, h, w, 3) and of all of them together; returns the paths worth a look.
+
+    rows: names of the classes, of which the samples show equally many each, one after another.
+    """
     from ..files.encode import write_gif, write_mp4
     from ..files.image import write_png
     from ..files.sheet import contact_sheet, film_strip
@@ -147,12 +175,15 @@ def _write(out: Path, samples: "np.ndarray", made: dict[str, Any], *, still: boo
     out.mkdir(parents=True, exist_ok=True)
     for index, frames in enumerate(samples):
         stem, own = out / f"{index:03d}", made | {"index": index}
+        own |= {"label": rows[index * len(rows) // len(samples)]} if rows else {}
         if still:
             write_png(stem.with_suffix(".png"), frames[0], own)
         else:
             write_gif(stem.with_suffix(".gif"), frames, fps, own)
             write_mp4(stem.with_suffix(".mp4"), frames, fps, own)
-    sheet, everything = contact_sheet(list(samples)), made | {"index": list(range(len(samples)))}
+    columns = len(samples) // len(rows) if rows else None
+    sheet = contact_sheet(list(samples), columns=columns, labels=rows or None)
+    everything = made | {"index": list(range(len(samples)))}
     if still:
         write_png(out / "sheet.png", sheet[0], everything)
         return [out, out / "sheet.png"]
@@ -164,7 +195,8 @@ def _write(out: Path, samples: "np.ndarray", made: dict[str, Any], *, still: boo
 
 def command(**typed: Any) -> None:
     """Draw new videos (GIF and MP4) or pictures (PNG) from a trained run, and a sheet of them all."""
-    sample(Options(**typed | {"settings": list(typed["settings"] or ())}))
+    lists = {name: list(typed[name] or ()) for name in ("settings", "labels")}
+    sample(Options(**typed | lists))
 
 
 command.__signature__ = inspect.signature(Options)  # type: ignore[attr-defined]  # typer reads the options from here

@@ -127,6 +127,7 @@ class Dataset:
 
     def __init__(self, config: Config, split: str = "train"):
         self.config, self.split = config, split
+        self.classes = list(config.kinds)  # of the first shape
 
     def __len__(self) -> int:
         return self.config.clips if self.split == "train" else max(1, self.config.clips // 10)

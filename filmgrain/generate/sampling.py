@@ -15,7 +15,10 @@ from ..diffusion.cond import Cond
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.draw import Draw
 from ..diffusion.schedules import Schedule
+from ..guidance.classifier_free import Always, ClassifierFree
 from ..guidance.dynamic_threshold import DynamicThreshold
+from ..guidance.interval import Interval
+from ..guidance.rescale import Rescale
 from ..guidance.static_threshold import StaticThreshold
 from ..model import Config as Diffusion
 from ..model import DiffusionModel
@@ -39,6 +42,9 @@ class Config:
     rho: float = 7.0  # of the grid "karras"; larger takes shorter steps near the data
     levels: tuple[float, ...] = ()  # log-SNR of one's own grid, rising, instead of steps and grid; the data come after
     options: dict[str, float | int | str | bool] = field(default_factory=dict)  # of the sampler, such as eta of ddim
+    scale: float = 1.0  # of guidance towards the condition; 1 is none (the papers' w + 1)
+    rescale: float = 0.0  # of what guidance adds to the range of x0, the part that is taken back; 0.7 is usual
+    interval: tuple[float, ...] = ()  # log-SNR from and to which it guides; () is everywhere
     threshold: str = "static"  # of x0 before each update, where the codec is bounded: "static", "dynamic" or "none"
     fps: float = 8.0  # frames a second at which samples are shown
 
@@ -50,6 +56,10 @@ class Config:
         for name, given, known in (("grid", self.grid, grids.GRIDS), ("threshold", self.threshold, THRESHOLDS)):
             if given not in known:
                 raise ValueError(f'{name}="{given}" is unknown{nearest(given, list(known))}')
+        if not 0 <= self.rescale <= 1:
+            raise ValueError(f"rescale={self.rescale} is not in [0, 1]; 0 takes nothing back, 0.7 is usual")
+        if self.interval and (len(self.interval) != 2 or self.interval[0] > self.interval[1]):
+            raise ValueError(f"interval={list(self.interval)} is not from one log-SNR to a higher one, such as [-3, 5]")
         if self.rho <= 0:
             raise ValueError(f"rho={self.rho} of the karras grid is not positive; the paper uses 7")
         if self.levels:
@@ -86,15 +96,28 @@ class Config:
 def walk(
     model: DiffusionModel, ids: range, shape: tuple[int, ...], config: Config, seed: int, cond: Cond | None = None
 ) -> Iterator[Step]:
-    """Every step of the samples numbered `ids`. The noise of a sample depends on (seed, its number, step) alone."""
+    """Every step of the samples numbered `ids`. The noise of a sample depends on (seed, its number, step) alone.
+
+    cond: such as model.condition({"label": labels}, Draw(seed, ids)); nothing is said of the samples by default.
+    """
     device = next(model.parameters()).device
     draw = Draw(seed, tuple(ids))
     z = draw.normal("start", torch.empty(len(ids), *shape, device=device))
-    denoiser = THRESHOLDS[config.threshold](model) if model.codec.bounded else model
+    denoiser = guided(model, config, len(ids)) if cond else model
+    denoiser = THRESHOLDS[config.threshold](denoiser) if model.codec.bounded else denoiser
     module = find("samplers", config.sampler)
     noise = {"noise": draw.noise} if _takes_noise(module) else {}
     levels = config.grid_of(model.schedule, device)
-    return module.sample(denoiser, z, levels, cond or Cond(), **noise, **config.options)
+    return module.sample(denoiser, z, levels, cond or model.null(len(ids)), **noise, **config.options)
+
+
+def guided(model: DiffusionModel, config: Config, count: int) -> Denoiser:
+    """The model under classifier-free guidance, as configured, for `count` samples of which something is said."""
+    if config.scale == 1:
+        return model
+    guidance = ClassifierFree(model, Always(model, model.null(count)), config.scale)
+    rescaled = Rescale(guidance, config.rescale) if config.rescale else guidance
+    return Interval(rescaled, model, *config.interval) if config.interval else rescaled
 
 
 def warnings(diffusion: Diffusion, config: Config) -> list[str]:

@@ -1,6 +1,6 @@
 """New videos (or images: whatever the model's data are) from noise alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..diffusion.draw import Draw
 from ..files.encode import write_gif, write_mp4
 from ..model import DiffusionModel
 from .sampling import Config, walk
@@ -26,24 +27,29 @@ def generate(
     config: Config | None = None,
     shape: tuple[int, ...] | None = None,
     batch: int = 8,
+    given: Mapping[str, Sequence[Any]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "count *cfhw"]:
     """`count` samples in [-1, 1], on the CPU: (count, c, f, h, w), or without f for a model of images.
 
+    given: what is said of each sample, `count` values of each condition, such as {"label": [3, 3, 7]}.
     shape: of one sample, the model's own by default. batch: how many at once; memory grows with it, the samples do
     not change. progress(done, total) counts evaluated steps of samples.
     """
     if count < 1 or batch < 1:
         raise ValueError(f"count={count}, batch={batch}: both are numbers of samples; use 1 or more")
-    config, shape = config or Config(), shape or model.shape
+    config, shape, given = config or Config(), shape or model.shape, given or {}
+    _refuse_unknown(model, given, count)
     was_training = model.training
     model.eval()
     parts = []
     try:
         for first in range(0, count, batch):
             ids = range(first, min(first + batch, count))
+            own = {key: values[first : ids.stop] for key, values in given.items()}
+            cond = model.condition(own, Draw(seed, tuple(ids))) if given else None
             reached, finite = [], []
-            for i, step in enumerate(walk(model, ids, shape, config, seed), start=1):
+            for i, step in enumerate(walk(model, ids, shape, config, seed, cond), start=1):
                 reached.append(step.logsnr)
                 finite.append(step.x0.isfinite().all())  # on the device: no step waits for it
                 if progress is not None:
@@ -53,6 +59,15 @@ def generate(
     finally:
         model.train(was_training)
     return torch.cat(parts)
+
+
+def _refuse_unknown(model: DiffusionModel, given: Mapping[str, Sequence[Any]], count: int) -> None:
+    keys = [condition.key for condition in model.conditions]
+    for key, values in given.items():
+        if key not in keys:
+            raise ValueError(f'the model was not trained with "{key}"; it knows {", ".join(keys) or "no conditions"}')
+        if len(values) != count:
+            raise ValueError(f"{len(values)} values of {key} for {count} samples; give one for each")
 
 
 def _refuse_nonfinite(finite: Bool[Tensor, " steps"], reached: Float[Tensor, " steps"]) -> None:

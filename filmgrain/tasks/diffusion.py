@@ -77,8 +77,8 @@ class Task:
 
     def loss(self, batch: dict[str, Any], group: str) -> tuple[Tensor, dict[str, Tensor]]:
         model, draw = self.model, Draw(self.seed, tuple(batch["n"].tolist()))
-        x0 = model.codec.encode(batch["x"])
-        return self.objective(model.raw, model.prediction, model.schedule, x0, Cond(), draw).mean(), {}
+        x0, cond = model.codec.encode(batch["x"]), model.condition(batch, draw, drop=True)
+        return self.objective(model.raw, model.prediction, model.schedule, x0, cond, draw).mean(), {}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -93,8 +93,9 @@ class Task:
             items = next(batches)
             n = items["n"][: count - done].tolist()  # of the last batch, as many as are asked for
             x, draw = items["x"][: len(n)].to(device), Draw(self.seed, tuple(n))
+            cond = self.model.condition({key: values[: len(n)] for key, values in items.items()}, draw)
             for t in VALIDATION_TIMES:
-                sums[t] += self._losses(x, draw, torch.full((len(n),), t, dtype=torch.float64)).sum().item()
+                sums[t] += self._losses(x, cond, draw, torch.full((len(n),), t, dtype=torch.float64)).sum().item()
             done += len(n)
         means = {f"loss at t={t}": total / count for t, total in sums.items()}
         return {"loss": sum(means.values()) / len(means), **means}
@@ -103,14 +104,15 @@ class Task:
         """Samples of the same noise each time, as a moving sheet and a film strip."""
         if not self.config.previews:
             return []
-        x = generate(self.model, self.config.previews, seed=self.seed, config=self.sampling)
+        given = {c.key: c.examples(self.config.previews) for c in self.model.conditions}
+        x = generate(self.model, self.config.previews, seed=self.seed, config=self.sampling, given=given)
         clips = list(to_uint8(x if x.ndim == 5 else x[:, :, None]).numpy())
         sheet, strip = folder / f"step-{step:08d}.gif", folder / f"step-{step:08d}.png"
         write_gif(sheet, contact_sheet(clips), self.sampling.fps)
         write_png(strip, film_strip(clips))
         return [sheet, strip]
 
-    def _losses(self, x: Tensor, draw: Draw, times: Tensor) -> Tensor:
+    def _losses(self, x: Tensor, cond: Cond, draw: Draw, times: Tensor) -> Tensor:
         """One value an item: the loss at time t of each, with schedule and weighting as before any training."""
         x0, schedule, weighting = self.model.codec.encode(x), self.model.config.schedule, self.config.weighting
         logsnr, measure = measured(schedule, weighting, times)
@@ -121,7 +123,7 @@ class Task:
             x0,
             logsnr.to(x0),
             eps,
-            Cond(),
+            cond,
             weighting=weighting,
             distance=self.config.distance,
         )

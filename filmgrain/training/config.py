@@ -18,6 +18,8 @@ class Config:
     warmup: int = 500  # steps of linear rise from 0 to lr
     clip: float = 1.0  # largest norm of the gradient; 0 does not clip
     ema: float = 0.999  # decay of the averaged weights a step, after its own warm-up; 0 is no averaging
+    ema_start: int = 0  # step at which averaging begins; until then the average is the weights themselves
+    ema_every: int = 1  # steps between two updates of the average
     precision: str = "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 where the processor computes in it
     device: str = "auto"  # cuda, mps, cpu, or auto: the first of these that is there
     seed: int = 0  # of the order, the noise and dropout
@@ -31,9 +33,9 @@ class Config:
     tensorboard: bool = False  # write TensorBoard's events too (extra: tensorboard)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "save_every", "keep", "log_every", "nonfinite_limit"):
+        for name in ("steps", "batch", "accumulate", "save_every", "keep", "log_every", "nonfinite_limit", "ema_every"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("weight_decay", "warmup", "clip", "workers", "validate_every", "preview_every"):
+        for name in ("weight_decay", "warmup", "clip", "workers", "validate_every", "preview_every", "ema_start"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(self.lr > 0, "lr", self.lr, "more than 0")
         _require(

@@ -1,6 +1,6 @@
 """EMA: an exponential moving average of parameters, and of nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -11,26 +11,32 @@ from torch.nn import Parameter
 class EMA:
     """average <- average + (1 - d) (parameter - average), d = min(decay, (1 + n) / (10 + n)) at the n-th update.
 
-    The second term is a warm-up: early on, the average forgets the untrained weights quickly. Buffers (a BatchNorm's
-    statistics, tables) are averages or constants of their own and stay out.
+    The second term is a warm-up: early on, the average forgets the untrained weights quickly. Until step `start` it is
+    the parameters themselves, from then on it is updated every so many steps. Buffers (a BatchNorm's statistics,
+    tables) are averages or constants of their own and stay out.
     """
 
-    def __init__(self, parameters: dict[str, Parameter], decay: float) -> None:
+    def __init__(self, parameters: dict[str, Parameter], decay: float, start: int = 0, every: int = 1) -> None:
         self.parameters = parameters
-        self.decay = decay
+        self.decay, self.start, self.every = decay, start, every
         self.averages = {name: p.detach().clone() for name, p in parameters.items()}
         device = next(iter(parameters.values())).device
         self.updates = torch.zeros((), device=device)  # n; on the device, since a skipped step does not count
 
     @torch.no_grad()
-    def update(self, skip: Tensor) -> None:
-        """After an optimiser step; where `skip` is 1 it changes nothing."""
+    def update(self, skip: Tensor, step: int = 0) -> None:
+        """After optimiser step number `step`, counted from 0; where `skip` is 1 it changes nothing."""
+        if step < self.start:
+            return _copy(self.parameters, self.averages)
+        if (step - self.start) % self.every:
+            return None
         decay = ((1 + self.updates) / (10 + self.updates)).clamp(max=self.decay)
         weight = (1 - decay) * (1 - skip)
         torch._foreach_lerp_(
             list(self.averages.values()), list(self.parameters.values()), [weight] * len(self.averages)
         )
         self.updates += 1 - skip
+        return None
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
@@ -44,6 +50,6 @@ class EMA:
 
 
 @torch.no_grad()
-def _copy(source: dict[str, Tensor], target: dict[str, Parameter]) -> None:
+def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
     for name, parameter in target.items():
         parameter.copy_(source[name])

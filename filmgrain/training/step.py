@@ -27,7 +27,12 @@ class Stepper:
                     f"the task trains {name!r}, which is no parameter of its model; make it a part of the model"
                 )
         self.optimizers = {name: optimizer.build(config, group) for name, group in self.groups.items()}
-        self.ema = EMA({k: p for group in self.groups.values() for k, p in group.items()}, config.ema)
+        self.ema = EMA(
+            {k: p for group in self.groups.values() for k, p in group.items()},
+            config.ema,
+            config.ema_start,
+            config.ema_every,
+        )
         self.buffers = list(task.model.buffers())
 
     def step(self, number: int, micro_batches: list[Batch]) -> dict[str, Tensor]:
@@ -42,7 +47,7 @@ class Stepper:
             figures |= found if len(self.groups) == 1 else {f"{group}/{key}": value for key, value in found.items()}
         for buffer, old in zip(self.buffers, before, strict=True):  # a BatchNorm has seen the bad batch by now
             buffer.copy_(torch.where(skipped.bool(), old, buffer))
-        self.ema.update(skipped)
+        self.ema.update(skipped, number)
         self.task.model.zero_grad(set_to_none=True)  # gradients live only inside a step
         return figures | {"skipped": skipped}
 

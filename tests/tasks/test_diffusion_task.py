@@ -41,7 +41,7 @@ def test_every_item_asked_for_is_validated_once(held_out, validation, used):
     task = task_of(Few(held_out), validation=validation)
     seen = []
     losses = task._losses
-    task._losses = lambda x, draw, times: seen.append((draw.n, x[:, 0, 0, 0, 0])) or losses(x, draw, times)
+    task._losses = lambda x, cond, draw, times: seen.append((draw.n, x[:, 0, 0, 0, 0])) or losses(x, cond, draw, times)
     figures = task.validate()
     per_time = seen[:: len(VALIDATION_TIMES)]
     assert [n for numbers, _ in per_time for n in numbers] == list(range(used))
