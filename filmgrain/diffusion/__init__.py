@@ -7,7 +7,13 @@
     grids        the levels that a sampler walks
     prediction   what a network's output means: eps, x0, v, flow
     weighting    the loss weight as a function of log-SNR
-    loss         the training objective
+    uncertainty  a weighting that is learned
+    loss         the weighted error of a network
+    times        which times are trained on
+    importance   times drawn by the loss that was seen there
+    learned      a schedule whose shape is learned
+    objective    all of these as one: what a training step minimises
+    stateful     choices of a recipe that learn or remember
     denoiser     the one call that every sampler makes
     cond         the three doors by which a condition enters a network
     draw         counter-based random numbers

@@ -1,9 +1,9 @@
 """A schedule whose shape is learned between fixed ends, so that the loss varies least (Kingma et al. 2021).
 
-    logsnr(t) = max - (max - min) (t / 10 + 9 / 10 sum_j p_j S_j(t)),   p = softmax(w)
+    logsnr(t) = max - (max - min) (t / 10 + 9 / 10 sum_j p_j S_j(t)),   p = softmax(a)
 
 A monotone network of one hidden layer: each unit S_j is a sigmoid about (j - 1/2) / units, brought to run from 0 at
-t = 0 to 1 at t = 1, so that logsnr falls, whatever w is. With a learned schedule every loss is per log-SNR
+t = 0 to 1 at t = 1, so that logsnr falls, whatever a is. With a learned schedule every loss is per log-SNR
 (objective.py): its mean does not depend on the shape, and the shape is left to make its variance small.
 """
 
@@ -44,14 +44,14 @@ class Monotone(nn.Module):
     def __init__(self, config: Learned) -> None:
         super().__init__()
         self.config, self.extent = config, config.logsnr_max - config.logsnr_min
-        self.w = nn.Parameter(torch.zeros(config.units))  # a vector: it does not decay
+        self.a = nn.Parameter(torch.zeros(config.units))  # a vector: it does not decay
 
     def forward(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         return self.with_slope(t)[0]
 
     def with_slope(self, t: Float[Tensor, "*b"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b"]]:
         """logsnr(t) and dlogsnr/dt, both of which a loss may be differentiated through."""
-        t, p = t.to(self.w), self.w.softmax(0)
+        t, p = t.to(self.a), self.a.softmax(0)
         done, pace = self._units(t[..., None])
         done = EVEN * t + (1 - EVEN) * (p * done).sum(-1)  # no matrix product: autocast leaves float32 alone
         pace = EVEN + (1 - EVEN) * (p * pace).sum(-1)
@@ -59,7 +59,7 @@ class Monotone(nn.Module):
 
     def _units(self, t: Float[Tensor, "*b 1"]) -> tuple[Float[Tensor, "*b units"], Float[Tensor, "*b units"]]:
         """Every S_j(t) and its slope."""
-        units = len(self.w)
+        units = len(self.a)
         centre = (torch.arange(units, device=t.device) + 0.5) / units
         steepness = 2 * units  # neighbours overlap: equal p make nearly a straight line
         first, step, last = (torch.sigmoid(steepness * (time - centre)) for time in (0, t, 1))

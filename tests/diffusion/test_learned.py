@@ -172,28 +172,35 @@ def test_the_schedule_has_the_gradient_of_the_square_and_all_else_its_own(monkey
 
 
 def test_learning_lowers_the_variance_and_not_the_mean():
+    """With densities p(l) of levels the mean square of a draw is int E[f^2 | l] / p, least for p ~ sqrt(E[f^2 | l])."""
     network, x0_of = gaussian()
     schedule = Learned().build()
     loss, estimated = (Objective(weighting=ELBO(), times=times) for times in (LowDiscrepancy(), Uniform()))
     optimizer = torch.optim.Adam(schedule.parameters(), lr=0.05)
 
-    def estimate():
+    def estimate(schedule):
         draw = Draw(1, tuple(range(4000)))
         with torch.no_grad():
             values = estimated(network, EPS, schedule, x0_of(draw), Cond(), draw)
         return values.mean(), values.var()
 
-    mean, variance = estimate()
+    mean, variance = estimate(schedule)
     for step in range(100):
         draw = Draw(0, tuple(range(32 * step, 32 * step + 32)))
         optimizer.zero_grad()
         loss(network, EPS, schedule, x0_of(draw), Cond(), draw).mean().backward()
         optimizer.step()
-    trained_mean, trained_variance = estimate()
-    assert abs(trained_mean - mean) < 5 * math.sqrt((variance + trained_variance) / 4000)
-    assert trained_variance < variance / 2
-    t = torch.linspace(0, 1, 1001, dtype=F64)
-    assert (schedule(t).diff() < 0).all()
+    trained_mean, trained_variance = estimate(schedule)
+    snr = 0.1**2 * GRID.exp()
+    error = snr / (1 + snr)  # of eps, the variance of each of 8 elements; its mean square varies by 2 / 8 of the square
+    expected = (HIGH - LOW) * error.mean() / 2
+    least = ((HIGH - LOW) * (error * math.sqrt(1 + 2 / 8)).mean() / 2) ** 2 - expected**2
+    for found, spread in ((mean, variance), (trained_mean, trained_variance)):
+        assert abs(found - expected) < 5 * math.sqrt(spread / 4000)
+    assert variance == pytest.approx(42, rel=0.1) and least == pytest.approx(4.7, rel=0.01)
+    assert least < trained_variance < variance / 3
+    assert estimate(Cosine(logsnr_min=LOW, logsnr_max=HIGH))[1] > 1000
+    assert (schedule(torch.linspace(0, 1, 1001, dtype=F64)).diff() < 0).all()
 
 
 @pytest.mark.parametrize(

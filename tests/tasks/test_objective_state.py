@@ -42,7 +42,7 @@ ALL = [
     "diffusion.schedule={name = 'learned', units = 8}",
 ]
 STATE = {"objective.times.square", "objective.times.seen"}
-LEARNED = {"objective.weighting.a", "schedule.w"}
+LEARNED = {"objective.weighting.a", "schedule.a"}
 
 
 def trained(folder, steps, *settings, resume=False):
@@ -71,7 +71,7 @@ def test_it_samples_by_the_learned_schedule_without_the_objective(tmp_path):
     _, newest = trained(tmp_path, 2, *ALL)
     model = filmgrain.load(tmp_path, device="cpu")
     assert set(tensors.load(newest / "ema.safetensors")) == {*dict(model.named_parameters()), "objective.weighting.a"}
-    assert torch.equal(model.schedule.w, tensors.load(newest / "ema.safetensors")["schedule.w"])
+    assert torch.equal(model.schedule.a, tensors.load(newest / "ema.safetensors")["schedule.a"])
     assert model.objective is None and not any(name.startswith("objective") for name in model.state_dict())
     videos = filmgrain.sample(model, 2, seed=0, config=filmgrain.Sampling(steps=3))
     assert videos.shape == (2, 3, 2, 8, 8) and videos.isfinite().all()
@@ -111,7 +111,7 @@ def test_validation_holds_still_what_learns(tmp_path):
     before = task.validate()
     with torch.no_grad():
         task.objective.weighting.a.fill_(0.7)
-        task.model.schedule.w.copy_(torch.randn(8))
+        task.model.schedule.a.copy_(torch.randn(8))
     assert task.validate() == before and before["loss"] > 0
 
 
