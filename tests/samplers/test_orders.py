@@ -171,10 +171,13 @@ def test_each_sample_of_rk45_has_its_own_steps():
 
 
 def test_rk45_passes_a_nan_on():
-    counted = Counted(lambda z, logsnr, cond: torch.where(z > 0, z, math.nan))
-    z = torch.tensor([[1.0], [-1.0]])
-    *_, end = rk45.sample(counted, z, torch.tensor([-8.0, 0.0, 4.0]), Cond())
-    assert end.z[0].isfinite() and end.z[1].isnan() and counted.calls < 100
+    def denoiser(z, logsnr, cond):
+        assert counted.calls < 100, "it tries the same step for ever"
+        return torch.where(z > 0, z, math.nan)
+
+    counted = Counted(denoiser)
+    *_, end = rk45.sample(counted, torch.tensor([[1.0], [-1.0]]), torch.tensor([-8.0, 0.0, 4.0]), Cond())
+    assert end.z[0].isfinite() and end.z[1].isnan()
 
 
 @pytest.mark.parametrize("from_data", [False, True])
@@ -193,6 +196,15 @@ def test_inverting_ddim_is_of_first_order(data, from_data):
     for errors in (there, back):
         assert all(0.85 <= math.log2(coarse / fine) <= 1.15 for coarse, fine in pairwise(errors)), errors
     assert max(there[-1], back[-1]) < 0.05
+
+
+def test_the_flow_leaves_the_data_along_alpha():
+    """The first step of the inversion out of +inf, which asks the denoiser nothing."""
+    levels, counted = torch.tensor([math.inf, 1.0, -1.0], dtype=F64), Counted(Bimodal())
+    steps = ddim.invert(counted, Z, levels, Cond())
+    assert torch.equal(next(steps).z, alpha(levels[1]) * Z) and counted.calls == 0
+    list(steps)
+    assert counted.calls == 1
 
 
 def test_inverting_refuses_rising_levels():

@@ -190,6 +190,20 @@ def test_the_chain_of_a_table_is_algorithm_2(variance):
         torch.testing.assert_close(ours, x, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("eta", [0.25, 0.5, 1.0])
+def test_a_step_of_the_sde_solver(eta):
+    """Lu et al. 2022 at eta = 1, ancestral sampling with gamma = 0; below, the reverse SDE with eta times its noise."""
+    t, s = levels = torch.tensor([-2.0, 1.0], dtype=F64)
+    z, eps = torch.randn(2, 3, 4, dtype=F64)
+    (ours,) = dpmpp_2m_sde.sample(toy, z, levels, Cond(), noise=lambda step, like: eps, eta=eta)
+    decay = ((t - s) / 2 * eta**2).exp()  # e^-k, k = eta^2 h
+    kept = sigma(s) / sigma(t) * decay * z + alpha(s) * (1 - ((t - s) / 2).exp() * decay) * ours.x0
+    torch.testing.assert_close(ours.z, kept + sigma(s) * (1 - decay**2).sqrt() * eps)
+    if eta == 1:
+        (same,) = ancestral.sample(toy, z, levels, Cond(), noise=lambda step, like: eps, gamma=0.0)
+        torch.testing.assert_close(ours.z, same.z)
+
+
 @pytest.mark.parametrize(("s_churn", "gamma"), [(0.6, 0.3), (40.0, math.sqrt(2) - 1)])
 def test_a_step_of_edm_is_algorithm_2(s_churn, gamma):
     """Karras et al. 2022, in their own terms: x and the noise level sigma of x, which are y and r here."""
