@@ -55,6 +55,7 @@ def sample(options: Options) -> "np.ndarray":
     from ..recipe import load
     from ..training.checkpoint import read_state
 
+    start = time.monotonic()
     checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
     _refuse_unwritable(options.out or options.run / "samples")
     recipe = load(checkpoint / "recipe.toml")
@@ -66,34 +67,28 @@ def sample(options: Options) -> "np.ndarray":
         sampling.grid_of(model.schedule)  # refuses what the schedule cannot do
     say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, sampling)))
     shape = _shape(model.shape, options)
-    step = read_state(checkpoint).step
-    start = time.monotonic()
+    how: dict[str, Any] = {"seed": options.seed, "config": sampling, "shape": shape, "batch": options.batch, "given": given}
     with progress("sampling") as bar, evaluations(model) as calls:
-        x = generate(
-            model,
-            count,
-            seed=options.seed,
-            config=sampling,
-            shape=shape,
-            batch=options.batch,
-            given=given,
-            progress=bar,
-        )
-    seconds, nfe = time.monotonic() - start, calls.samples / count
-    size = "x".join(map(str, shape))
-    say(f"{count} samples of {size} (channels first), {options.weights} weights of step {step}")
-    grid = f"{len(sampling.levels)} levels of one's own" if sampling.levels else f"{sampling.steps} steps"
-    say(f"{sampling.sampler}, {grid}: NFE {nfe:g} a sample, {seconds:.1f} s in all")
+        x = generate(model, count, **how, progress=bar)
 
+    step, nfe = read_state(checkpoint).step, calls.samples / count
     made = {"filmgrain": __version__, "run": str(options.run), "step": step, "weights": options.weights}
     made |= {"seed": options.seed, "shape": list(shape), **asdict(sampling), "nfe": nfe}
     rows = [recipe.conditions["label"].names[label] for label in labels]
     made |= {"label": rows} if rows else {}
+    _tell(made, count, time.monotonic() - start)
     name = f"step-{step}-{sampling.sampler}-{sampling.intervals}-seed-{options.seed}"
     samples = to_uint8(x if x.ndim == 5 else x[:, :, None]).expand(-1, -1, -1, -1, 3).numpy()
     for path in _write(options.out or options.run / "samples" / name, samples, made, rows, still=x.ndim == 4):
         say(str(path))
     return samples
+
+
+def _tell(made: dict[str, Any], count: int, seconds: float) -> None:
+    size = "x".join(map(str, made["shape"]))
+    grid = f"{len(made['levels'])} levels of one's own" if made["levels"] else f"{made['steps']} steps"
+    say(f"{count} samples of {size} (channels first), {made['weights']} weights of step {made['step']}")
+    say(f"{made['sampler']}, {grid}: NFE {made['nfe']:g} a sample, {seconds:.1f} s in all")
 
 
 @dataclass
