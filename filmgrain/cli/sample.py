@@ -67,9 +67,9 @@ def sample(options: Options) -> "np.ndarray":
         sampling.grid_of(model.schedule)  # refuses what the schedule cannot do
     say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, sampling)))
     shape = _shape(model.shape, options)
-    how: dict[str, Any] = {"seed": options.seed, "config": sampling, "shape": shape, "batch": options.batch, "given": given}
+    how: dict[str, Any] = {"seed": options.seed, "config": sampling, "batch": options.batch, "given": given}
     with progress("sampling") as bar, evaluations(model) as calls:
-        x = generate(model, count, **how, progress=bar)
+        x = generate(model, count, shape=shape, progress=bar, **how)
 
     step, nfe = read_state(checkpoint).step, calls.samples / count
     made = {"filmgrain": __version__, "run": str(options.run), "step": step, "weights": options.weights}
