@@ -2,10 +2,12 @@
 
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count, islice
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -13,6 +15,7 @@ from PIL import Image
 from . import containers, folder, pictures
 from .clip import BUDGET, Budget, Clip, Info, Unreadable, naming
 from .kinds import HEAD, PICTURES, kind_of
+from .member import Member
 
 __all__ = ["BUDGET", "Budget", "Clip", "Info", "Unreadable", "probe", "read"]
 
@@ -24,12 +27,11 @@ ASPECT_TOLERANCE = 0.02  # relative: a stream may change its resolution, but not
 
 def probe(path: str | PathLike[str]) -> Info:
     """What a file or folder says of its frames, size and duration; at most its first frame is decoded."""
-    path = Path(path)
+    path = _given(path)
     with naming(path):
-        if path.is_dir():
+        if isinstance(path, Path) and path.is_dir():
             return folder.info(path)
-        kind = _kind(path)
-        with path.open("rb") as file:
+        with _opened(path) as (file, kind):
             return (pictures if kind in PICTURES else containers).info(file, kind)
 
 
@@ -46,7 +48,7 @@ def read(
     What is transparent shows `background`. `size` scales each frame while decoding, which saves memory.
     Raises `Unreadable` for whatever is wrong with the file, a single damaged frame included.
     """
-    path = Path(path)
+    path = _given(path)
     info = probe(path)
     if most is not None:
         info = replace(info, frames=min(info.frames, most))
@@ -66,7 +68,7 @@ def read(
     return Clip(np.stack(frames), np.array(times), end if len(frames) > 1 else 0.0)
 
 
-def _checked(path: Path, info: Info, frames: Frames) -> Frames:
+def _checked(path: Path | Member, info: Info, frames: Frames) -> Frames:
     """`frames`, at least one and all of one shape; an error says at which frame."""
     for index in count():
         with naming(path, f"frame {index}: "):
@@ -82,23 +84,29 @@ def _checked(path: Path, info: Info, frames: Frames) -> Frames:
         yield frame
 
 
-def _frames(path: Path, background: pictures.RGB) -> Frames:
-    if path.is_dir():
+def _frames(path: Path | Member, background: pictures.RGB) -> Frames:
+    if isinstance(path, Path) and path.is_dir():
         yield from folder.frames(path, background)
         return
-    kind = _kind(path)
-    with path.open("rb") as file:
+    with _opened(path) as (file, kind):
         yield from (pictures if kind in PICTURES else containers).frames(file, kind, background)
 
 
-def _kind(path: Path) -> str:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
+def _given(path: str | PathLike[str]) -> Path | Member:
+    return path if isinstance(path, Member) else Path(path)
+
+
+@contextmanager
+def _opened(path: Path | Member) -> Iterator[tuple[BinaryIO, str]]:
+    """The file and its kind."""
+    if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("is not a regular file")
-    if not status.st_size:
-        raise ValueError("is empty")
-    with path.open("rb") as file:
-        kind = kind_of(file.read(HEAD))
-    if kind is None:
-        raise ValueError("is not a known kind of picture or video")
-    return kind
+    with path.open() if isinstance(path, Member) else path.open("rb") as file:
+        head = file.read(HEAD)
+        if not head:
+            raise ValueError("is empty")
+        kind = kind_of(head)
+        if kind is None:
+            raise ValueError("is not a known kind of picture or video")
+        file.seek(0)
+        yield file, kind

@@ -1,0 +1,30 @@
+"""A file inside of a tar, read where it lies: nothing is unpacked."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True)
+class Member:
+    """Some bytes of another file. `read` and `probe` take it where they take a path."""
+
+    archive: Path  # which must not be compressed
+    name: str  # in the archive
+    offset: int  # of its first byte in the archive
+    size: int  # bytes
+    digest: str = ""  # sha256 of its bytes; "" where none has looked
+
+    def __fspath__(self) -> str:
+        """What errors call it; nothing lies at this path."""
+        return f"{self.archive}/{self.name}"
+
+    def open(self) -> BinaryIO:
+        """Its bytes. Raises EOFError where the archive has been cut since it was listed."""
+        with self.archive.open("rb") as file:
+            file.seek(self.offset)
+            content = file.read(self.size)
+        if len(content) < self.size:
+            raise EOFError(f"is cut short: {len(content):,} of {self.size:,} bytes")
+        return BytesIO(content)
