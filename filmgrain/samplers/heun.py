@@ -27,7 +27,7 @@ def sample(
     """y_s = y_t + (r_s - r_t) (d_t + d_s) / 2,   d = (y - x0) / r,   in y = z / alpha, r = sigma / alpha.
 
     d_s is the slope where Euler's step arrives. The difference between the two estimates counts (r_t / r_s - 1) / 2
-    times in y_s, so that r must not fall by a large factor in one step: the grid `karras` is made for this.
+    times in y_s, so that r must not fall by a large factor in one step, as on coarse grids from logsnr = -20 it does.
     """
     at_data = levels.isinf().tolist()
     for i, (t, s) in enumerate(pairwise(levels)):

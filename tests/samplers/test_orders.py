@@ -14,9 +14,11 @@ import torch
 from filmgrain import rooms
 from filmgrain.analytic.gaussian import Gaussian
 from filmgrain.analytic.mixture import Mixture
+from filmgrain.diffusion import grids
 from filmgrain.diffusion.cond import Cond
 from filmgrain.diffusion.process import alpha, sigma
-from filmgrain.samplers import ddim, dpmpp_3m, last, rk45, unipc
+from filmgrain.diffusion.schedules import Cosine
+from filmgrain.samplers import ddim, dpmpp_3m, heun, last, rk45, unipc
 
 F64 = torch.float64
 Z = torch.linspace(-2, 2, 9, dtype=F64)[:, None]
@@ -127,6 +129,18 @@ def test_a_higher_order_pays(name):
         (last(sample(data, Z, levels, Cond())) - truth).abs().max() for sample in (MODULES[name].sample, ddim.sample)
     )
     assert error < first_order / 5
+
+
+def test_heun_wants_a_ratio_of_noise_to_signal_that_falls_by_small_factors():
+    """What docs/mathematics.md says of its error on the cosine schedule, in 20 steps to the data."""
+    errors = {}
+    for ends in (20.0, 10.0):
+        levels = grids.levels(Cosine(logsnr_min=-ends, logsnr_max=ends), 20).double()
+        for sampler in (heun, ddim):
+            truth = Bimodal().flow(Z, -ends, 60.0)
+            errors[sampler, ends] = rms(last(sampler.sample(Bimodal(), Z, levels, Cond())) - truth)
+    assert errors[heun, 20] == pytest.approx(1.7, rel=0.05) and errors[heun, 10] == pytest.approx(0.022, rel=0.05)
+    assert errors[ddim, 20] == pytest.approx(0.05, rel=0.05) and errors[ddim, 10] == pytest.approx(0.05, rel=0.05)
 
 
 class Counted:
