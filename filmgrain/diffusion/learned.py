@@ -7,6 +7,7 @@ t = 0 to 1 at t = 1, so that logsnr falls, whatever a is. With a learned schedul
 (objective.py): its mean does not depend on the shape, and the shape is left to make its variance small.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -25,8 +26,9 @@ class Learned:
     units: int = 32  # sigmoids that the shape is made of
 
     def __post_init__(self) -> None:
-        if not self.logsnr_min < self.logsnr_max:
-            raise ValueError(f"logsnr_min={self.logsnr_min} is not below logsnr_max={self.logsnr_max}")
+        if not -math.inf < self.logsnr_min < self.logsnr_max < math.inf:
+            ends = f"logsnr_min={self.logsnr_min} is not below logsnr_max={self.logsnr_max}"
+            raise ValueError(f"{ends}; both are finite, such as -12 and 12")
         if self.units < 1:
             raise ValueError(f"units={self.units} of the learned schedule is no number of sigmoids; use 1 or more")
 

@@ -79,12 +79,15 @@ def measured(
 
 
 def differentiated(schedule: Schedule, t: Float[Tensor, " b"]) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-    """logsnr(t) and dlogsnr/dt of a schedule that is a smooth function; a table of steps has no slope."""
+    """logsnr(t) and dlogsnr/dt of a schedule that is a smooth function; a table of steps has no slope.
+
+    Where a schedule is cut to its range it is level: at the very ends that comes out as 0 times infinity.
+    """
     with torch.enable_grad():
         t = t.detach().requires_grad_()
         logsnr = schedule(t)
         (slope,) = torch.autograd.grad(logsnr.sum(), t)
-    return logsnr.detach(), slope
+    return logsnr.detach(), torch.where(slope.isnan(), 0, slope)
 
 
 def learn_variance(outputs: tuple[Tensor, ...], losses: Float[Tensor, " b"]) -> None:

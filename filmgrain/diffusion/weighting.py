@@ -115,6 +115,10 @@ class Sigmoid:
 
     per_logsnr: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        if not abs(self.bias) <= 40:
+            raise ValueError(f"bias={self.bias} of the sigmoid weighting is off every schedule; use one from -40 to 40")
+
     def __call__(self, logsnr: Tensor, prediction: Prediction) -> Tensor:
         return math.exp(self.bias) * torch.sigmoid(logsnr - self.bias) / 2  # = sigmoid(bias - logsnr) e^logsnr / 2
 

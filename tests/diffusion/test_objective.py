@@ -10,12 +10,12 @@ from filmgrain.diffusion.draw import Draw
 from filmgrain.diffusion.importance import Importance
 from filmgrain.diffusion.learned import Learned
 from filmgrain.diffusion.loss import diffusion_loss
-from filmgrain.diffusion.objective import Objective
+from filmgrain.diffusion.objective import Objective, measured
 from filmgrain.diffusion.prediction import EPS, PREDICTIONS, V
-from filmgrain.diffusion.schedules import Cosine
+from filmgrain.diffusion.schedules import SCHEDULES, Cosine
 from filmgrain.diffusion.times import TIMES, LowDiscrepancy, Uniform
 from filmgrain.diffusion.uncertainty import LearnedUncertainty, Uncertainty
-from filmgrain.diffusion.weighting import WEIGHTINGS, MinSNR, Simple
+from filmgrain.diffusion.weighting import ELBO, WEIGHTINGS, MinSNR, Simple
 
 COND = Cond()
 
@@ -58,6 +58,18 @@ def test_what_learns_and_remembers_is_in_its_state():
     whole = Objective(weighting=Uncertainty(), times=Importance())
     assert set(whole.state_dict()) == {"weighting.a", "times.square", "times.seen"}
     assert [name for name, _ in whole.named_parameters()] == ["weighting.a"]
+
+
+@pytest.mark.parametrize("name", ["cosine", "flow", "sigmoid", "learned"])
+def test_the_slope_is_that_of_the_schedule_and_finite_at_the_ends(name):
+    schedule = SCHEDULES[name]()
+    t = torch.tensor([0.0, 1e-9, 0.2, 0.5, 0.8, 1.0], dtype=torch.float64)
+    logsnr, measure = measured(schedule, ELBO(), t)
+    assert torch.equal(logsnr, schedule(t)) and measure.isfinite().all() and (measure >= 0).all()
+    h = 1e-6
+    torch.testing.assert_close(measure[2:5], (schedule(t - h) - schedule(t + h))[2:5] / (2 * h), rtol=1e-6, atol=0)
+    _, one = measured(schedule, Simple(), t)
+    assert (one == 1).all()
 
 
 def test_uncertainty_learns_the_log_of_the_loss():
