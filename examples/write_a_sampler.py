@@ -1,6 +1,6 @@
 """A sampler of one's own, and a run sampled with it: python examples/write_a_sampler.py runs/clips
 
-As a module on the Python path it also works by its dotted path: filmgrain sample RUN --sampler mylab.dpm_solver
+As a module on the Python path it also works by its dotted path: filmgrain sample RUN --sampler mylab.plms
 """
 
 import argparse
@@ -25,16 +25,17 @@ def nfe(steps: int) -> int:
 
 
 @torch.no_grad()
-def sample(denoiser: Denoiser, z: Tensor, levels: Tensor, cond: Cond, *, noise: object = None) -> Iterator[Step]:
-    """DPM-Solver++(2M): DDIM towards an x0 extrapolated from two estimates (Lu et al. 2022, algorithm 2)."""
-    at_data = levels.isinf().tolist()
-    x0 = z
+def sample(denoiser: Denoiser, z: Tensor, levels: Tensor, cond: Cond) -> Iterator[Step]:
+    """DDIM towards an eps on the line through the last two, over r = sigma / alpha (Liu et al. 2022, PNDM)."""
+    at_data, r = levels.isinf().tolist(), (-levels / 2).exp()
+    eps = z
     for i, (t, s) in enumerate(pairwise(levels)):
-        before, x0 = x0, denoiser(z, per_sample(t, z), cond)
-        ahead = x0
+        x0 = denoiser(z, per_sample(t, z), cond)
+        before, eps = eps, (z - alpha(t) * x0) / sigma(t)
+        ahead = eps
         if i > 0 and not at_data[i + 1]:
-            ahead = x0 + (s - t) / (t - levels[i - 1]) / 2 * (x0 - before)
-        z = sigma(s) / sigma(t) * z - alpha(s) * ((t - s) / 2).expm1() * ahead
+            ahead = eps + (r[i + 1] - r[i]) / (r[i] - r[i - 1]) / 2 * (eps - before)
+        z = x0 if at_data[i + 1] else alpha(s) * (z / alpha(t) + (r[i + 1] - r[i]) * ahead)
         yield Step(s, z, x0)
 
 
