@@ -27,15 +27,16 @@ from .measurements import Measurement, misfit
 class Covariance:
     """The denoiser given the measurement, by conjugate gradients. Each iteration is one pass back through the network.
 
-    A measurement that is not linear is replaced by its tangent at x0. A trained network's J is not quite symmetric and
-    positive, as a covariance's is: give it some noise, which damps, and few iterations.
+    A measurement that is not linear is replaced by its tangent at x0. The J of a trained network is not quite symmetric
+    and positive, as a covariance's is, and where it is small it is mostly error: noise damps that, and so do few
+    iterations. A noise of 0 is for denoisers that are exact. A threshold stands outside: J is zero where it clips.
     """
 
     denoiser: Denoiser
     measure: Measurement  # A, as in measurements.py
     known: Float[Tensor, "*y"]  # y, of z's batch or of one sample for all
-    noise: float = 0.0  # n, the standard deviation of y around A(the truth), in units of x0
-    iterations: int = 20  # at most; a Gaussian needs as many as y has values, and mostly far fewer
+    noise: float = 0.1  # n, the standard deviation of y around A(the truth), in units of x0
+    iterations: int = 5  # at most; an exact denoiser of Gaussian data needs as many as y has values, and mostly fewer
     tolerance: float = 1e-5  # of what is left of y - A x0, relative; then a sample is done
 
     def __post_init__(self) -> None:
@@ -71,26 +72,28 @@ def conjugate_gradients(
 ) -> Float[Tensor, "b *y"]:
     """u with K u = b, K = product symmetric and positive, for each sample by itself (Hestenes & Stiefel 1952).
 
-    A sample stops when it is done, or when K turns out not to be positive along the way (truncated, as in Newton's
-    method: Nocedal & Wright 2006, algorithm 7.1), so that its answer does not depend on its batch. Of all u on the way
-    the best is taken: where K is not quite symmetric, later ones can be worse, but never worse than u = 0.
+    It is the lowest point of u K u / 2 - b u, and each iteration goes down to the lowest along its direction. A sample
+    stops when it is done, when K is not positive along its way (truncated, as in Newton's method: Nocedal & Wright
+    2006, algorithm 7.1), or when it went up, as K was not symmetric. So its answer does not depend on its batch.
     """
 
     def dot(x: Tensor, y: Tensor) -> Tensor:
         return (x * y).flatten(1).sum(1).reshape(-1, *(1,) * (b.ndim - 1))
 
     u, left, direction = torch.zeros_like(b), b, b
-    norm = dot(b, b)
-    enough, best, least = tolerance**2 * norm, u, norm
+    norm, height = dot(b, b), torch.zeros_like(dot(b, b))
+    enough, going = tolerance**2 * norm, norm > 0
     for _ in range(iterations):
         image = product(direction)
         curvature = dot(direction, image)
-        going = (norm > enough) & (curvature > 0)
+        going = going & (norm > enough) & (curvature > 0)
+        step = torch.where(going, norm / curvature.where(going, 1), 0)
+        ahead, remains = u + step * direction, left - step * image
+        lower = -dot(ahead, b + remains) / 2  # K u = b - remains
+        going = going & (lower <= 0.999 * height)  # heights are below 0; close to the lowest, rounding moves them
         if not going.any():  # waits for the device: less than a pass through the network
             break
-        step = torch.where(going, norm / curvature.where(going, 1), 0)
-        u, left = u + step * direction, left - step * image
+        u, left, height = (torch.where(going, new, old) for new, old in ((ahead, u), (remains, left), (lower, height)))
         before, norm = norm, dot(left, left)
-        best, least = torch.where(norm < least, u, best), torch.minimum(norm, least)
-        direction = torch.where(going, left + norm / before.where(going, 1) * direction, direction)
-    return best
+        direction = left + norm / before.where(going, 1) * direction
+    return u
