@@ -33,7 +33,7 @@ def sample(
     """z_s = (sigma_s / sigma_t) e^-k z_t + alpha_s (1 - e^(-h-k)) D + sigma_s sqrt(1 - e^-2k) eps,   k = eta^2 h.
 
     D as in dpmpp_2m, h = (logsnr_s - logsnr_t) / 2. eta in [0, 1] scales the noise of the reverse SDE, as that of ddim
-    does: 0 is dpmpp_2m, 1 the paper's sampler. (k-diffusion's and diffusers' eta is the square of this one.)
+    does: 0 is dpmpp_2m, 1 the paper's sampler. (k-diffusion's eta is the square of this one.)
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta={eta} of the dpmpp_2m_sde sampler is outside [0, 1]; 0 is dpmpp_2m, 1 the paper's")

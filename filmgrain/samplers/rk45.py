@@ -13,6 +13,7 @@ from . import Step, per_sample
 
 ORDER = 5  # of a step; the error at the end is set by rtol and atol, not by the grid
 MULTISTEP = False
+NARROWEST = 0.01  # in logsnr: such a step is taken whatever its error, or noise in a network would stop the walk
 NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 STAGES = (
     (1 / 5,),
@@ -55,10 +56,10 @@ def sample(
             h = torch.minimum(width, s - at)
             z_s, x0_s, error = step(denoiser, z, x0, at, h, cond)
             ratio = (error / (atol + rtol * torch.maximum(z.abs(), z_s.abs()))).square().flatten(1).mean(1).sqrt()
-            taken = ~(ratio > 1)  # also where it is NaN, which is not to be tried for ever
+            taken = ~(ratio > 1) | (h <= NARROWEST)  # also where the ratio is NaN, which is not to be tried for ever
             z, x0 = (torch.where(over(taken, z), new, old) for new, old in ((z_s, z), (x0_s, x0)))
             at = torch.where(taken, torch.where(h < s - at, at + h, s), at)
-            next_width = h * (0.9 * ratio**-0.2).clamp(0.2, 5)
+            next_width = (h * (0.9 * ratio**-0.2).clamp(0.2, 5)).clamp(min=NARROWEST)
             width = torch.where(taken, torch.maximum(width, next_width), next_width)
         z = x0 if at_data[i] else z
         yield Step(s, z, x0)

@@ -184,6 +184,14 @@ def test_each_sample_of_rk45_has_its_own_steps():
     assert min(alone) < max(alone) <= batch.calls <= max(alone) + 18  # intervals are waited for
 
 
+def test_rk45_comes_to_an_end_where_a_network_is_noisy():
+    """Whatever the tolerance, in steps of logsnr 0.01 at least; twice as many calls for the steps tried in vain."""
+    rng = torch.Generator().manual_seed(0)
+    noisy = Counted(lambda z, logsnr, cond: z + torch.randn(z.shape, generator=rng, dtype=F64))
+    last(rk45.sample(noisy, Z, even(0.0, 1.0, 1), Cond(), rtol=1e-9, atol=1e-9))
+    assert 500 < noisy.calls < 2 * 600
+
+
 def test_rk45_passes_a_nan_on():
     def denoiser(z, logsnr, cond):
         assert counted.calls < 100, "it tries the same step for ever"
