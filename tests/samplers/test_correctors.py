@@ -102,10 +102,13 @@ def after_one_correction(z, level, eps, delta, corrections=1):
 def test_a_correction_is_the_equation(level, delta):
     """z - (delta / 2) sigma eps_hat + sqrt(delta) sigma eps, with sigma and eps_hat those of the level reached."""
     z, eps = torch.randn(3, 1, dtype=F64), torch.randn(3, 1, dtype=F64)
-    a, s = alpha(torch.tensor(level, dtype=F64)), sigma(torch.tensor(level, dtype=F64))
-    eps_hat = (z - a * DATA(z, torch.full((3,), level, dtype=F64), Cond())) / s
-    expected = z - delta / 2 * s * eps_hat + math.sqrt(delta) * s * eps
-    torch.testing.assert_close(after_one_correction(z, level, eps, delta), expected, rtol=0, atol=1e-12)
+    levels = torch.tensor([level - 2, level], dtype=F64)
+    options = {"noise": lambda step, like: eps, "predictor": "ddim", "delta": delta}
+    corrected = last(langevin.sample(DATA, z, levels, Cond(), **options))
+    z_s, s = last(ddim.sample(DATA, z, levels, Cond())), sigma(levels[1])
+    eps_hat = (z_s - alpha(levels[1]) * DATA(z_s, levels[1].expand(3), Cond())) / s
+    expected = z_s - delta / 2 * s * eps_hat + math.sqrt(delta) * s * eps
+    torch.testing.assert_close(corrected, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("level", [-4.0, 0.0, 3.0])
@@ -178,16 +181,24 @@ def test_corrections_tell_the_new_part_of_the_known_as_well():
     assert 0 < 0.95 - corrected[-1] < 0.05
 
 
-def test_going_back_up_is_the_forward_process():
-    """Data that are a single point: the walk down is exact from any z, and one back up must not change the marginal."""
-    point = Gaussian.isotropic(1, mean=0.7, std=0.0)
-    levels = torch.tensor([-2.0, -0.5, 0.0, 2.0], dtype=F64)
-    z = alpha(levels[0]) * 0.7 + sigma(levels[0]) * random(2)(0, torch.empty(50_000, 1, dtype=F64))
-    options = {"resamples": 5, "jump": 3, "predictor_options": {"gamma": 0.0}}
-    end = last(repaint.sample(point, z, levels, Cond(), noise=random(), **options))
-    s = sigma(levels[-1]).item()
-    assert end.mean().item() == pytest.approx(0.7 * alpha(levels[-1]).item(), abs=4.5 * s / 50_000**0.5)
-    assert end.var().item() == pytest.approx(s**2, rel=4.5 * (2 / 50_000) ** 0.5)
+@pytest.mark.parametrize("jump", [1, 2, 3])
+def test_going_back_up_is_the_forward_process(jump):
+    """q(z_t | z_s) = N((alpha_t / alpha_s) z_s, sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2), from where a jump began."""
+    levels, z = torch.linspace(-3, 2, 7, dtype=F64), torch.randn(4, 1, dtype=F64)
+    eps, seen = torch.randn(4, 1, dtype=F64), []
+
+    def denoiser(z, logsnr, cond):
+        seen.append(z)
+        return DATA(z, logsnr, cond)
+
+    options = {"noise": lambda step, like: eps, "predictor": "ddim", "resamples": 2, "jump": jump}
+    steps = list(repaint.sample(denoiser, z, levels, Cond(), **options))
+    assert len(steps) == 6 and len(seen) == 12
+    t, s = levels[0], levels[jump]
+    z_s, shrink = last(ddim.sample(DATA, z, levels[: jump + 1], Cond())), alpha(t) / alpha(s)
+    expected = shrink * z_s + (sigma(t) ** 2 - shrink**2 * sigma(s) ** 2).sqrt() * eps
+    torch.testing.assert_close(seen[jump], expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(steps[jump - 1].z, last(ddim.sample(DATA, expected, levels[: jump + 1], Cond())))
 
 
 @correctors
