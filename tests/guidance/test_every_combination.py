@@ -128,3 +128,17 @@ def test_guided_in_eps_or_in_x0_the_walk_is_the_same(name):
 
     for mine, theirs in zip(walk(name, free(Toy("eps"))), walk(name, InEps("eps")), strict=True):
         torch.testing.assert_close(mine.z, theirs.z, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", rooms.names("samplers"))
+def test_a_walk_under_inference_mode_is_the_same(name):
+    """Mistake 23, through the sampler."""
+    for key in (
+        ("known", "of the paper, free and clipped"),
+        ("covariance", "frame"),
+        ("classifier_gradient", "guided"),
+    ):
+        expected = walk(name, GUIDANCE[key](Toy()))
+        with torch.inference_mode():
+            steps = walk(name, GUIDANCE[key](Toy()))
+        torch.testing.assert_close(steps[-1].z, expected[-1].z, rtol=0, atol=1e-9)

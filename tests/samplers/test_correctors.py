@@ -183,7 +183,7 @@ def test_corrections_tell_the_new_part_of_the_known_as_well():
 
 @pytest.mark.parametrize("jump", [1, 2, 3])
 def test_going_back_up_is_the_forward_process(jump):
-    """q(z_t | z_s) = N((alpha_t / alpha_s) z_s, sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2), from where a jump began."""
+    """q(z_t | z_s) = N(k z_s, sigma_t^2 - k^2 sigma_s^2) with k = alpha_t / alpha_s, t being where the jump began."""
     levels, z = torch.linspace(-3, 2, 7, dtype=F64), torch.randn(4, 1, dtype=F64)
     eps, seen = torch.randn(4, 1, dtype=F64), []
 
