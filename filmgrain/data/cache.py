@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from ..files.folder import pictures_in
+from ..files.member import Member
 from ..files.video import Clip, read
 from .transforms import cover
 
 VERSION = 1
+Source = Path | Member  # of an entry: a file, a folder of frames, or a file inside of a tar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,10 @@ def folder(given: str = "") -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "filmgrain" / "clips"
 
 
-def digest_of(path: Path) -> str:
+def digest_of(path: Source) -> str:
     """sha256 of a file's content; of a folder of frames, of the digests of its pictures in order."""
+    if isinstance(path, Member):
+        return path.digest
     if path.is_dir():
         return hashlib.sha256("".join(map(digest_of, pictures_in(path))).encode()).hexdigest()
     status = path.stat()
@@ -86,7 +90,7 @@ def find(digest: str, scaled: Scaled) -> Entry | None:
         return None
 
 
-def make(source: Path, digest: str, scaled: Scaled) -> None:
+def make(source: Source, digest: str, scaled: Scaled) -> None:
     """Decode a file into the cache. Raises `Unreadable` for the file, OSError for the cache's own disk."""
     sizes = []
 

@@ -4,7 +4,8 @@ Decoders are C code fed with files from anywhere. In a process of its own one ma
 lost is one file. A line of JSON in, a line out:
 
     {"root": ..., "height": ..., "width": ..., "background": [...]}      once, answered by {}
-    {"path": ..., "digest": ...}                                         answered by {"refused": reason or null}
+    {"path": ..., "member": null, "digest": ...}                         answered by {"refused": reason or null}
+    {"path": of a tar, "member": [name, offset, size], "digest": ...}    the same
     an error of the cache's own disk                                     answered by {"errno": ..., "strerror": ...}
 """
 
@@ -15,13 +16,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..files.member import Member
 from ..files.video import Unreadable
 from .cache import Scaled, make
 
 
 def answer(request: dict[str, Any], scaled: Scaled) -> dict[str, Any]:
+    path = Path(request["path"])
     try:
-        make(Path(request["path"]), request["digest"], scaled)
+        make(Member(path, *request["member"]) if request["member"] else path, request["digest"], scaled)
     except OSError as error:
         return {"errno": error.errno, "strerror": error.strerror}
     except Unreadable as error:

@@ -1,6 +1,7 @@
 """Pictures of any mode and size from a folder and its sub-folders, scaled to cover one size and cropped to it.
 
-Decoded once into the cache, as videos are; what moves is left to video_folder.
+Sub-folders may be classes, and texts beside the pictures their captions (`annotations`). Decoded once into the cache,
+as videos are; what moves is left to video_folder.
 """
 
 import random
@@ -8,11 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import cache
+from . import prepare as decoders
 from . import split as splits
+from .annotations import LABELS, annotations, folder_of
 from .cache import Entry, Scaled
 from .listing import look, nothing
-from .prepare import Progress, prepare
-from .transforms import check, view
+from .prepare import Progress
+from .samples import collect
+from .stills import Stills
+from .transforms import check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,18 +27,22 @@ class Config:
     folder: str  # of the files; sub-folders are searched too
     height: int = 64  # pixels
     width: int = 64  # pixels
+    labels: str = (
+        "auto"  # of "folders", "metadata" (.jsonl) or "none"; "auto": metadata, else folders if all lie in some
+    )
     crop: str = "centre"  # of what the size's shape leaves over: "centre" or "random"
     flip: bool = False  # left and right exchanged in half of the items
     background: tuple[int, int, int] = (255, 255, 255)  # RGB behind what is transparent
-    held_out: float = 0.05  # fraction of the pictures kept from training, for validation; 0: none
+    held_out: float = 0.05  # fraction kept from training, for validation; 0: none; sub-folders train, test go first
     cache: str = ""  # folder of decoded pictures; "": filmgrain/clips in the user's cache folder
     processes: int = 0  # that decode at the same time; 0: one a core
 
     def __post_init__(self) -> None:
         check(self.height, self.width, self.crop, self.background)
-        if self.processes < 0:
-            raise ValueError(f"processes={self.processes} is negative; use 0 for one a core")
+        decoders.check(self.processes)
         splits.check("train", self.held_out)
+        if self.labels not in LABELS:
+            raise ValueError(f'labels="{self.labels}" is unknown; use one of {", ".join(LABELS)}')
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -46,42 +55,38 @@ class Config:
 
 
 class Dataset:
-    """The pictures of one split. Raises `NoData` if the folder holds none that can be read."""
+    """The pictures of one split. Raises `NoData` if the folder holds none that can be read.
+
+    `classes` are the names that labels count; None where there are no labels.
+    """
 
     def __init__(self, config: Config, split: str = "train", progress: Progress | None = None) -> None:
         splits.check(split, config.held_out)
         self.config, self.split = config, split
         self.listing = look(config.folder)
         self.refused = self.listing.refused
-        results = prepare(self.listing.stills, config.scaled, processes=config.processes, progress=progress)
-        pictures: list[tuple[str, Entry]] = []
-        for path, result in zip(self.listing.stills, results, strict=True):
-            if isinstance(result, Entry):
-                pictures.append((self.listing.name(path), result))
-            else:
-                self.listing.refuse(path, result)
-        if not pictures:
+        said = annotations(self.listing, config.labels)
+        self.classes = said.classes
+        files = self.listing.stills
+        samples = collect(self.listing, files, said, config.scaled, config.processes, progress)
+        if all(sample.split == "held_out" for sample in samples):
             raise nothing(self.listing, "still")
-        held_out = splits.by_content([entry.digest for _, entry in pictures], config.held_out)
-        self.pictures = [picture for picture in pictures if (picture[1].digest in held_out) == (split == "held_out")]
+        self.stills = Stills(samples, config, fraction=config.held_out, split=split)
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.stills)
 
     def item(self, index: int, rng: random.Random) -> dict[str, Any]:
-        config, (name, entry) = self.config, self.pictures[index]
-        size = config.height, config.width
-        x = view(entry.frames(), [0], size, crop=config.crop, flip=config.flip, rng=rng)
-        return {"x": x[:, 0], "source": name}
+        return self.stills.item(index, rng)
 
     def shares(self) -> list[tuple[str, Entry, int]]:
-        """Each file's name, entry and items an epoch."""
-        return [(name, entry, 1) for name, entry in self.pictures]
+        return self.stills.shares()
 
     def summary(self) -> list[str]:
-        lines = [f"{self.split}: {len(self):,} pictures"]
-        if self.split == "held_out" and not self.pictures:
-            lines = [f"held_out: nothing; it takes {splits.ENOUGH} different pictures"]
+        lines = self.stills.summary(self.classes)
+        loose = sum(not folder_of(self.listing, path) for path in self.listing.stills)
+        if self.config.labels == "auto" and not self.classes and 0 < loose < len(self.listing.stills):
+            lines.append(f'no classes: {loose:,} pictures lie in no sub-folder; data.labels="folders" leaves them out')
         if self.listing.videos:
             lines.append(f'{len(self.listing.videos):,} videos not used; data.name="video_folder" takes them')
         return lines + self.listing.left_out()

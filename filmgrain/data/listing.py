@@ -41,12 +41,12 @@ class Listing:
     refused: list[Refused] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)  # files that are no media, by suffix
 
-    def name(self, path: Path) -> str:
+    def name(self, path: os.PathLike[str]) -> str:
         """How a file is named to the user: relative, with / and on one line, \\ before what cannot be printed."""
-        name = os.fsencode(path.relative_to(self.root).as_posix()).decode("utf-8", "backslashreplace")
+        name = os.fsencode(Path(path).relative_to(self.root).as_posix()).decode("utf-8", "backslashreplace")
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
-    def refuse(self, path: Path, reason: str) -> None:
+    def refuse(self, path: os.PathLike[str], reason: str) -> None:
         self.refused.append(Refused(self.name(path), reason))
 
     def left_out(self) -> list[str]:

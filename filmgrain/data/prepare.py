@@ -15,16 +15,22 @@ from typing import Any
 
 import filmgrain
 
+from ..files.member import Member
 from . import cache
-from .cache import Entry, Scaled
+from .cache import Entry, Scaled, Source
 
 Progress = Callable[[int, int], None]  # files done, files in all; called in the caller's thread
 STARTUP = 120.0  # seconds that a decoding process may take to start
 PATIENCE = 900.0  # seconds that one file may take to decode
 
 
+def check(processes: int) -> None:
+    if processes < 0:
+        raise ValueError(f"processes={processes} is negative; use 0 for one a core")
+
+
 def prepare(
-    paths: Sequence[Path], scaled: Scaled, *, processes: int = 0, progress: Progress | None = None
+    paths: Sequence[Source], scaled: Scaled, *, processes: int = 0, progress: Progress | None = None
 ) -> list[Entry | str]:
     """The cache's entry of each path, or the reason why there is none. `processes` 0: one a core.
 
@@ -36,7 +42,7 @@ def prepare(
     for decoder in decoders:
         idle.put(decoder)
 
-    def one(path: Path) -> Entry | str:
+    def one(path: Source) -> Entry | str:
         decoder = idle.get()
         try:
             return _prepared(path, scaled, decoder)
@@ -58,7 +64,7 @@ def prepare(
         threads.shutdown()
 
 
-def _prepared(path: Path, scaled: Scaled, decoder: "Decoder") -> Entry | str:
+def _prepared(path: Source, scaled: Scaled, decoder: "Decoder") -> Entry | str:
     try:
         digest = cache.digest_of(path)
     except OSError as error:
@@ -79,11 +85,13 @@ class Decoder:
         self.scaled = scaled
         self.process: subprocess.Popen[str] | None = None
 
-    def make(self, path: Path, digest: str) -> str | None:
+    def make(self, path: Source, digest: str) -> str | None:
         """Decode a file into the cache; the reason if it cannot be."""
+        member = [path.name, path.offset, path.size] if isinstance(path, Member) else None
+        request = {"path": os.fspath(path.archive if isinstance(path, Member) else path), "member": member}
         process = self.process = self.process or self._start()
         began = time.monotonic()
-        reply = _ask(process, {"path": os.fspath(path), "digest": digest}, PATIENCE)
+        reply = _ask(process, request | {"digest": digest}, PATIENCE)
         if reply is None:
             self.process = None
             late = time.monotonic() - began >= PATIENCE

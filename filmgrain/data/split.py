@@ -1,12 +1,18 @@
 """What is held out of training, to validate on: whole files, chosen by content, or the last part of long clips.
 
 The choice is a function of the files alone, so that a resumed run, or another on the same folder, holds out the same.
+Data that come in two parts, as folders train/ and test/ do, keep to them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 SPLITS = ("train", "held_out")
 ENOUGH = 10  # different clips, from which on whole files are held out
+HELD_OUT = ("test", "val", "valid", "validation", "held_out")
+PARTS = {"train": "train", "training": "train", **dict.fromkeys(HELD_OUT, "held_out")}  # names, in lower case
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 def check(split: str, fraction: float) -> None:
@@ -25,3 +31,9 @@ def by_content(digests: Sequence[str], fraction: float) -> set[str]:
     if not fraction or len(different) < ENOUGH:
         return set()
     return set(different[: min(max(1, round(fraction * len(different))), len(different) - 1)])
+
+
+def by_name(names: Mapping[Key, str]) -> dict[Key, str]:
+    """The split of each key, if every name stands for one and both splits are there; else nothing."""
+    parts = {key: PARTS.get(name.lower(), "") for key, name in names.items()}
+    return parts if set(parts.values()) == set(SPLITS) else {}

@@ -2,10 +2,29 @@
 
 import random
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 CROPS = ("centre", "random")
+FITS = ("pad", "scale")
+
+
+class Framed(Protocol):
+    """What a format's Config says of cropping and flipping."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def crop(self) -> str: ...
+
+    @property
+    def flip(self) -> bool: ...
 
 
 def check(height: int, width: int, crop: str, background: tuple[int, int, int]) -> None:
@@ -24,19 +43,36 @@ def cover(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:
     return max(target[0], round(height * scale)), max(target[1], round(width * scale))
 
 
-def view(
-    clip: np.ndarray,
-    frames: Sequence[int] | np.ndarray,
-    target: tuple[int, int],
-    *,
-    crop: str,
-    flip: bool,
-    rng: random.Random,
-) -> np.ndarray:
-    """uint8 (f h w c), the numbers of frames, and the size to crop to -> a contiguous copy uint8 (c f h w)."""
+def view(clip: np.ndarray, frames: Sequence[int] | np.ndarray, config: Framed, rng: random.Random) -> np.ndarray:
+    """uint8 (f h w c) and the numbers of frames -> a contiguous copy uint8 (c f h w) of the size that config says."""
+    target = config.height, config.width
     spare = clip.shape[1] - target[0], clip.shape[2] - target[1]
-    top, left = (rng.randint(0, n) if crop == "random" else n // 2 for n in spare)
+    top, left = (rng.randint(0, n) if config.crop == "random" else n // 2 for n in spare)
     x = clip[frames, top : top + target[0], left : left + target[1]].transpose(3, 0, 1, 2)
+    return flipped(x, config.flip, rng)
+
+
+def flipped(x: np.ndarray, flip: bool, rng: random.Random) -> np.ndarray:
+    """(... w), left and right exchanged in half of the draws if `flip`, as a contiguous array."""
     if flip and rng.random() < 0.5:
         x = x[..., ::-1]
     return np.ascontiguousarray(x)
+
+
+def fitted(picture: np.ndarray, target: tuple[int, int], fit: str) -> np.ndarray:
+    """uint8 (h w c) -> (target c): in the middle of a black one ("pad"), or scaled to cover it and cropped ("scale").
+
+    What is to be padded must not be larger than its target.
+    """
+    if picture.shape[:2] == target:
+        return picture
+    if fit == "scale":
+        height, width = cover(picture.shape[0], picture.shape[1], target)
+        flat = picture[..., 0] if picture.shape[2] == 1 else picture  # Pillow wants grey as (h, w)
+        picture = np.asarray(Image.fromarray(flat).resize((width, height), Image.Resampling.BICUBIC))
+        top, left = (height - target[0]) // 2, (width - target[1]) // 2
+        return picture[top : top + target[0], left : left + target[1]].reshape(*target, -1)
+    top, left = (target[0] - picture.shape[0]) // 2, (target[1] - picture.shape[1]) // 2
+    framed = np.zeros((*target, picture.shape[2]), np.uint8)
+    framed[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return framed

@@ -4,21 +4,20 @@ Every file is decoded once, into a cache, before the first item is drawn (`prepa
 `refused` and left out. An item is a window in time of one clip (`windows`), its frames cropped and flipped alike.
 """
 
-import bisect
-import itertools
 import random
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from . import cache
+from . import prepare as decoders
 from . import split as splits
+from .annotations import Annotations
 from .cache import Entry, Scaled
-from .listing import Listing, look, nothing
-from .prepare import Progress, prepare
-from .transforms import check, view
+from .clips import Clips
+from .listing import Listing, Refused, look, nothing
+from .prepare import Progress
+from .samples import Sample, collect
+from .transforms import check
 from .windows import Window
 
 STILL = "is a still: it has a single frame"
@@ -44,8 +43,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check(self.height, self.width, self.crop, self.background)
-        if self.processes < 0:
-            raise ValueError(f"processes={self.processes} is negative; use 0 for one a core")
+        decoders.check(self.processes)
         splits.check("train", self.held_out)
         _ = self.window  # checks its own fields
 
@@ -63,26 +61,6 @@ class Config:
         return Scaled(root=root, height=self.height, width=self.width, background=self.background)
 
 
-@dataclass(frozen=True)
-class Part:
-    """The frames [first, last) of a clip, which belong to one split."""
-
-    name: str  # of the file, relative to the folder
-    entry: Entry = field(repr=False)
-    first: int
-    last: int
-
-    @cached_property
-    def times(self) -> np.ndarray:
-        """Starts of its frames in seconds from the first of them."""
-        return np.array(self.entry.times[self.first : self.last]) - self.entry.times[self.first]
-
-    @cached_property
-    def duration(self) -> float:
-        end = self.entry.times[self.last] if self.last < len(self.entry.times) else self.entry.duration
-        return end - self.entry.times[self.first]
-
-
 class Dataset:
     """Windows of the clips of one split. Raises `NoData` if the folder holds no usable video."""
 
@@ -91,67 +69,34 @@ class Dataset:
         self.config, self.split = config, split
         self.listing = look(config.folder)
         self.refused = self.listing.refused
-        results = prepare(self.listing.videos, config.scaled, processes=config.processes, progress=progress)
-        clips = usable(self.listing, results)
-        if not clips:
+        files, said = self.listing.videos, Annotations()
+        samples = collect(self.listing, files, said, config.scaled, config.processes, progress)
+        samples = moving(self.listing, samples)
+        if not samples:
             raise nothing(self.listing, "video")
-        self.parts = divide(clips, config.window, config.held_out)[split]
-        self.items = [config.window.items(part.times, part.duration) for part in self.parts]
-        self.ends = list(itertools.accumulate(self.items))
+        self.clips = Clips(samples, config, fraction=config.held_out, split=split)
 
     def __len__(self) -> int:
-        return self.ends[-1] if self.ends else 0
+        return len(self.clips)
 
     def item(self, index: int, rng: random.Random) -> dict[str, Any]:
-        config, part = self.config, self.parts[bisect.bisect_right(self.ends, index)]
-        window = config.window.draw(part.times, part.duration, rng) + part.first
-        x = view(
-            part.entry.frames(), window, (config.height, config.width), crop=config.crop, flip=config.flip, rng=rng
-        )
-        return {"x": x, "source": part.name}
+        return self.clips.item(index, rng)
 
     def shares(self) -> list[tuple[str, Entry, int]]:
-        """Each file's name, entry and items an epoch."""
-        return [(part.name, part.entry, items) for part, items in zip(self.parts, self.items, strict=True)]
+        return self.clips.shares()
 
     def summary(self) -> list[str]:
-        frames = sum(part.last - part.first for part in self.parts)
-        lines = [f"{self.split}: {len(self):,} windows of {len(self.parts):,} clips ({frames:,} frames)"]
-        if self.split == "held_out" and not self.parts:
-            lines = [f"held_out: nothing; it takes {splits.ENOUGH} clips, or clips of four windows"]
+        lines = self.clips.summary()
         folders = {path for path in self.listing.videos if path.is_dir()}  # whose stills are frames
         if stills := sum(path.parent not in folders for path in self.listing.stills):
             lines.append(f'{stills:,} stills not used; data.name="image_folder" takes them')
         return lines + self.listing.left_out()
 
 
-def usable(listing: Listing, results: list[Entry | str]) -> list[tuple[str, Entry]]:
-    """The decoded clips with their names; what is none is added to the listing's refused."""
-    clips = []
-    for path, result in zip(listing.videos, results, strict=True):
-        if isinstance(result, Entry) and len(result.times) > 1:
-            clips.append((listing.name(path), result))
-        else:
-            listing.refuse(path, result if isinstance(result, str) else STILL)
-    for path in listing.stills:
-        if path.suffix.lower() == ".gif":
-            listing.refuse(path, STILL)
+def moving(listing: Listing, samples: list[Sample]) -> list[Sample]:
+    """The samples of two frames or more; the others, and GIFs of one, are added to the listing's refused."""
+    stills = [sample.name for sample in samples if len(sample.entry.times) < 2]
+    stills += [listing.name(path) for path in listing.stills if path.suffix.lower() == ".gif"]
+    listing.refused += [Refused(name, STILL) for name in stills]
     listing.refused.sort(key=lambda refused: refused.path)
-    return clips
-
-
-def divide(clips: list[tuple[str, Entry]], window: Window, fraction: float) -> dict[str, list[Part]]:
-    """Train and held-out parts, which share no frame: whole clips if there are enough, else the ends of long ones."""
-    held_out = splits.by_content([entry.digest for _, entry in clips], fraction)
-    parts: dict[str, list[Part]] = {split: [] for split in splits.SPLITS}
-    for name, entry in clips:
-        count = len(entry.times)
-        if held_out or not fraction:
-            cut = 0 if entry.digest in held_out else count
-        else:
-            cut = window.cut(np.array(entry.times), entry.duration, fraction) or count
-        if cut > 0:
-            parts["train"].append(Part(name, entry, 0, cut))
-        if cut < count:
-            parts["held_out"].append(Part(name, entry, cut, count))
-    return parts
+    return [sample for sample in samples if len(sample.entry.times) > 1]

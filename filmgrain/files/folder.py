@@ -19,7 +19,11 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff",
 
 def natural(path: Path) -> list[tuple[int, str]]:
     """Sort key by which frame2 comes before frame10."""
-    parts = re.split(r"([0-9]+)", path.name)
+    return natural_text(path.name)
+
+
+def natural_text(text: str) -> list[tuple[int, str]]:
+    parts = re.split(r"([0-9]+)", text)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 

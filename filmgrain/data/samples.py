@@ -1,0 +1,74 @@
+"""Decoded files, what is said of each, and which of them are of a split: what formats of files have in common."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import split as splits
+from .annotations import Annotations
+from .cache import Entry, Scaled, Source
+from .listing import Listing
+from .prepare import Progress, prepare
+
+LISTED = 20  # classes that a summary names
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A file that is used."""
+
+    name: str  # relative to the folder
+    entry: Entry = field(repr=False)
+    notes: dict[str, Any]  # what its items have beside x: "label" and "caption", if its neighbours have them too
+    split: str = ""  # that the folder or the archive it lies in is named after; "" for none
+
+
+def collect(
+    listing: Listing,
+    files: Sequence[Source],
+    said: Annotations,
+    scaled: Scaled,
+    processes: int,
+    progress: Progress | None,
+) -> list[Sample]:
+    """The files that can be decoded, and have a label if any has; the others are added to the listing's refused."""
+    classes = {name: label for label, name in enumerate(said.classes or ())}
+    used = [file for file in files if not classes or file in said.labels]
+    for file in files:
+        if classes and file not in said.labels:
+            listing.refuse(file, 'has no label, as others have; with data.labels="none" it is used')
+    samples = []
+    for file, result in zip(used, prepare(used, scaled, processes=processes, progress=progress), strict=True):
+        if isinstance(result, str):
+            listing.refuse(file, result)
+            continue
+        notes: dict[str, Any] = {"label": classes[said.labels[file]]} if classes else {}
+        if said.captions:
+            notes["caption"] = said.captions.get(file, "")
+        samples.append(Sample(listing.name(file), result, notes, said.splits.get(file, "")))
+    listing.refused.sort(key=lambda refused: refused.path)
+    return samples
+
+
+def of_split(samples: Sequence[Sample], fraction: float, split: str) -> list[Sample]:
+    """The samples of one split: as their folders are named, or else by content."""
+    if any(sample.split for sample in samples):
+        return [sample for sample in samples if sample.split == split]
+    held_out = splits.by_content([sample.entry.digest for sample in samples], fraction)
+    return [sample for sample in samples if (sample.entry.digest in held_out) == (split == "held_out")]
+
+
+def counted(split: str, classes: Sequence[str], labels: Sequence[int], what: str = "pictures") -> str:
+    """A line on how many there are of each class."""
+    found = Counter(labels)
+    counts = [found[label] for label in range(len(classes))]
+    if len(set(counts)) == 1:
+        return f"{split}: {len(classes)} classes of {counts[0]:,} {what} each: {_listed(list(classes))}"
+    named = [f"{name} {count:,}" for name, count in zip(classes, counts, strict=True)]
+    return f"{split}: {len(classes)} classes of {min(counts):,} to {max(counts):,} {what}: {_listed(named)}"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(" ".join(name.split()) for name in names[:LISTED])
+    return shown + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
