@@ -56,14 +56,14 @@ class TruncatedSNR:
     """w = max(SNR, 1), and here bounded above too: keeps what is decided in much noise (Salimans & Ho 2022, sec. 4)."""
 
     low: float = 1.0  # the smallest weight
-    high: float = float("inf")  # the largest; x0-networks need one, as their error never falls to 1 / SNR
+    high: float = 0.0  # the largest, 0 for no bound; x0-networks need one, as their error never falls to 1 / SNR
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.high:
+        if not 0 <= self.low <= (self.high or math.inf):
             raise ValueError(f"low={self.low} and high={self.high} of the truncated_snr weighting are no range")
 
     def __call__(self, logsnr: Tensor, prediction: Prediction) -> Tensor:
-        return logsnr.exp().clamp(self.low, self.high)
+        return logsnr.exp().clamp(self.low, self.high or math.inf)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,11 @@ import pytest
 import torch
 
 import filmgrain
+from filmgrain.diffusion.schedules import SCHEDULES
+from filmgrain.diffusion.times import TIMES
+from filmgrain.diffusion.weighting import WEIGHTINGS
 from filmgrain.files import fsio, tensors
-from filmgrain.recipe import RecipeError, loads
+from filmgrain.recipe import RecipeError, dumps, loads
 
 TINY = """
 [data]
@@ -113,6 +116,19 @@ def test_validation_holds_still_what_learns(tmp_path):
         task.objective.weighting.a.fill_(0.7)
         task.model.schedule.a.copy_(torch.randn(8))
     assert task.validate() == before and before["loss"] > 0
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(f"task.weighting={name}" for name in WEIGHTINGS),
+        *(f"task.times={name}" for name in TIMES),
+        *(f"diffusion.schedule={name}" for name in SCHEDULES),
+    ],
+)
+def test_every_choice_is_read_back_as_it_was_written(setting):
+    recipe = filmgrain.override(loads(TINY), [setting])
+    assert loads(dumps(recipe)) == recipe
 
 
 # Bad input.
