@@ -28,10 +28,10 @@ def sinusoid(position: Num[Tensor, " b"], width: int) -> Float[Tensor, "b {width
 class LevelEmbedding(nn.Module):
     """A noise level, joined by the condition's vector: sinusoid -> Linear -> GELU -> Linear."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, activation: type[nn.Module] = nn.GELU):
         super().__init__()
         self.width = width
-        self.layers = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, 4 * width))
+        self.layers = nn.Sequential(nn.Linear(width, 4 * width), activation(), nn.Linear(4 * width, 4 * width))
 
     def forward(self, position: Num[Tensor, " b"], vector: Float[Tensor, "b v"] | None) -> Float[Tensor, "b d"]:
         level = self.layers(sinusoid(position, self.width))

@@ -59,6 +59,19 @@ class LayerNorm(nn.Module):
         return nchw(nnf.layer_norm(nhwc(x), self.gamma.shape, self.gamma, None, eps=1e-5))
 
 
+class GroupNorm(nn.GroupNorm):
+    """PyTorch's, but in float32 where its bfloat16 kernel for a processor crawls: below 16 channels a group.
+
+    There, in channels-last memory, forward and backward take 2 to 3 times less time so.
+    """
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        narrow = self.num_channels < 16 * self.num_groups
+        if narrow and x.dtype == torch.bfloat16 and x.device.type == "cpu":
+            return super().forward(x.float()).to(x.dtype)
+        return super().forward(x)
+
+
 class ClipGroupNorm(nn.GroupNorm):
     """GroupNorm over all frames of a clip together; so frames see each other, which joint training cannot have."""
 

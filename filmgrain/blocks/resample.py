@@ -13,6 +13,28 @@ def up(channels: int) -> nn.Module:
     return nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
 
 
+class Half(nn.Module):
+    """A convolution of stride 2 (Ho et al. 2020, app. B)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
+        return self.conv(x)
+
+
+class Double(nn.Module):
+    """Every pixel four times, then a convolution: no checkerboard (Odena et al. 2016)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
+        return self.conv(nnf.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
 def _missing(size: int, multiple: int) -> tuple[int, int]:
     """How much to add before and after, so that `size` becomes a multiple."""
     missing = -size % multiple

@@ -1,10 +1,18 @@
-"""The residual block with feature-wise modulation by the noise level (FiLM: Perez et al. 2018)."""
+"""Residual blocks with feature-wise modulation by the noise level (FiLM: Perez et al. 2018)."""
 
 from collections.abc import Callable
 
 import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from .norm import GroupNorm
+
+
+def film(x: Float[Tensor, "n c h w"], modulation: Float[Tensor, "n c2"]) -> Float[Tensor, "n c h w"]:
+    """(1 + scale) x + shift, where the modulation holds scale and shift, one of each a channel."""
+    scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
+    return x * (scale + 1) + shift
 
 
 class ResidualBlock(nn.Module):
@@ -25,8 +33,33 @@ class ResidualBlock(nn.Module):
     ) -> Float[Tensor, "n c2 h w"]:
         h = self.norm1(self.conv1(x), frames)
         if self.modulation is not None and level is not None:
-            modulation = self.modulation(nnf.silu(level)).repeat_interleave(frames, dim=0)  # (b f) 2c
-            scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
-            h = h * (scale + 1) + shift
+            h = film(h, self.modulation(nnf.silu(level)).repeat_interleave(frames, dim=0))  # (b f) 2c
         h = self.norm2(self.conv2(nnf.silu(h)), frames)
         return nnf.silu(h) + self.shortcut(x)
+
+
+class PreNormBlock(nn.Module):
+    """norm -> SiLU -> conv3 -> norm -> (1 + scale) . + shift -> SiLU -> dropout -> conv3, plus the input.
+
+    The block of Dhariwal & Nichol (2021, sec. 3). A new one hands its input on, since its last convolution is zero.
+    """
+
+    def __init__(self, inputs: int, outputs: int, level: int, groups: int, dropout: float):
+        super().__init__()
+        self.norm1, self.conv1 = GroupNorm(groups, inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.modulation = nn.Linear(level, 2 * outputs)
+        self.norm2, self.conv2 = GroupNorm(groups, outputs), zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.dropout = nn.Dropout(dropout)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "n c h w"], level: Float[Tensor, "n d"]) -> Float[Tensor, "n c2 h w"]:
+        h = self.conv1(nnf.silu(self.norm1(x)))
+        h = film(self.norm2(h), self.modulation(nnf.silu(level)))
+        return self.shortcut(x) + self.conv2(self.dropout(nnf.silu(h)))
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The layer with every parameter zero, so that training begins without it."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer

@@ -1,0 +1,57 @@
+"""The U of residual blocks by which images are denoised (Ho et al. 2020, app. B; Ronneberger et al. 2015)."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .resample import Double, Half
+
+
+class UNet(nn.Module):
+    """Features of `width` channels to features of `mults[0] * width` channels, of the same height and width.
+
+        level 1 ... level L -> middle -> level L ... level 1
+        level: `blocks` blocks, then half the size; on the way back one block more, then twice the size
+
+    The first features and those behind every block and every halving go across, one to each block of the way back.
+    `block(inputs, outputs, level)` makes a block of level 0 ... L - 1; it is called with features and the context.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        mults: Sequence[int],
+        blocks: int,
+        block: Callable[[int, int, int], nn.Module],
+        middle: Callable[[int], list[nn.Module]],
+    ):
+        super().__init__()
+        self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
+        inputs, across, last = width, [width], len(mults) - 1
+        for level, mult in enumerate(mults):
+            for _ in range(blocks):
+                self.downs.append(block(inputs, mult * width, level))
+                across.append(inputs := mult * width)
+            if level < last:
+                self.downs.append(Half(inputs))
+                across.append(inputs)
+        self.middle = nn.ModuleList(middle(inputs))
+        for level, mult in reversed([*enumerate(mults)]):
+            for _ in range(blocks + 1):
+                self.ups.append(block(inputs + across.pop(), mult * width, level))
+                inputs = mult * width
+            if level > 0:
+                self.ups.append(Double(inputs))
+
+    def forward(self, h: Float[Tensor, "n c h w"], *context: object) -> Float[Tensor, "n c2 h w"]:
+        across = [h]
+        for layer in self.downs:
+            h = layer(h) if isinstance(layer, Half) else layer(h, *context)
+            across.append(h)
+        for layer in self.middle:
+            h = layer(h, *context)
+        for layer in self.ups:
+            h = layer(h) if isinstance(layer, Double) else layer(torch.cat([h, across.pop()], dim=1), *context)
+        return h
