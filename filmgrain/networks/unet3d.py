@@ -25,6 +25,7 @@ from ..blocks.norm import ClipGroupNorm, LayerNorm, RMSNorm
 from ..blocks.resample import down, pad_to, up
 from ..blocks.residual import ResidualBlock
 from ..diffusion.cond import Cond
+from . import check_doors, check_mults, check_not_negative, check_positive
 
 NORMS = ("rms", "group")
 
@@ -45,18 +46,18 @@ class Config:
     condition: int = 0  # features of the condition's vector; 0 for none
     steps: bool = False  # take the step of a discrete schedule rather than log-SNR (imported networks)
 
+    @property
+    def takes_steps(self) -> bool:
+        return self.steps
+
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
             raise ValueError(f'norm="{self.norm}" is unknown; use "rms" or "group"')
-        if not self.mults or min(self.mults) < 1:
-            raise ValueError(f"mults={self.mults} needs one positive number a level, such as [1, 2, 4]")
+        check_mults(self.mults)
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel={self.kernel} is not odd, so it has no centre; use 3, 5 or 7")
-        for name in ("channels", "width", "heads", "head_width", "patch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not positive; use 1 or more")
-        if self.condition < 0:
-            raise ValueError(f"condition={self.condition} is negative; use 0 for no condition")
+        check_positive(self, "channels", "width", "heads", "head_width", "patch")
+        check_not_negative(self, "condition")
         if self.head_width % 2:
             even = self.head_width + 1
             raise ValueError(f"head_width={self.head_width} is odd, and positions turn pairs of features; use {even}")
@@ -89,7 +90,7 @@ class Network(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         self.config = config
-        self.takes_steps = config.steps
+        self.takes_steps = config.takes_steps
         widths = [config.width, *(m * config.width for m in config.mults)]
         pixels = config.channels * config.patch**2
         level = 4 * config.width + config.condition
@@ -120,12 +121,7 @@ class Network(nn.Module):
     def forward(self, z: Float[Tensor, "b c *fhw"], logsnr: Num[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c *fhw"]:
         if z.ndim == 4:  # an image is a clip of one frame
             return self(z[:, :, None], logsnr, cond)[:, :, 0]
-        given = 0 if cond.vector is None else cond.vector.shape[1]
-        if cond.tokens is not None or cond.maps is not None:
-            raise ValueError("the condition has tokens or maps; unet3d takes a vector alone")
-        if given != self.config.condition:
-            expected = self.config.condition
-            raise ValueError(f"the condition's vector has {given} features; the network has condition={expected}")
+        check_doors(self.config, cond)
         b, _, frames, _, _ = z.shape
         patch, halvings = self.config.patch, len(self.downsample)
         level = self.level(logsnr if self.takes_steps else noise_position(logsnr), cond.vector)

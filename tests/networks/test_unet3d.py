@@ -67,7 +67,7 @@ def test_a_patch_covers_neighbouring_pixels():
 @pytest.mark.parametrize(("made_for", "given"), [(5, 0), (0, 5), (5, 4)])
 def test_a_condition_that_the_network_was_not_made_for_is_refused(made_for, given):
     cond = Cond(vector=torch.zeros(1, given) if given else None)
-    with pytest.raises(ValueError, match=f"has {given} features; .* condition={made_for}"):
+    with pytest.raises(ValueError, match=f"a vector of {given} features; .* condition={made_for}"):
         small(condition=made_for)(torch.randn(1, 3, 2, 8, 8), torch.zeros(1), cond)
 
 
@@ -148,5 +148,5 @@ def test_impossible_settings_are_refused_in_one_line(settings, message):
 
 
 def test_a_condition_by_a_door_that_it_has_not_is_refused():
-    with pytest.raises(ValueError, match="tokens or maps"):
+    with pytest.raises(ValueError, match="has maps, for which unet3d has no door"):
         small()(torch.randn(1, 3, 2, 8, 8), torch.zeros(1), Cond(maps=torch.zeros(1, 1, 2, 8, 8)))
