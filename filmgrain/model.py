@@ -41,6 +41,11 @@ class Config:
         """Whether the schedule is a table of steps, which a network that takes integer steps needs."""
         return isinstance(self.schedule, Discrete)
 
+    @property
+    def steps(self) -> int:
+        """T of a schedule of steps; 0 for one of continuous time."""
+        return len(self.schedule.table) if isinstance(self.schedule, Discrete) else 0
+
 
 class DiffusionModel(nn.Module):
     """network + prediction + schedule + conditioners + codec.
@@ -107,7 +112,8 @@ class DiffusionModel(nn.Module):
     def raw(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
         """F, the network's own output."""
         if getattr(self.network, "takes_steps", False) and isinstance(self.schedule, Discrete):
-            return OnSteps(self.network, self.schedule.table)(z, logsnr, cond)
+            nearest = getattr(self.network, "step_lookup", "") == "nearest"
+            return OnSteps(self.network, self.schedule.table, nearest)(z, logsnr, cond)
         return self.network(z, logsnr, cond)
 
     def forward(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:

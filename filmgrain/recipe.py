@@ -56,13 +56,26 @@ class Recipe:
         if self.conditions and not condition:
             given = ", ".join(self.conditions)
             raise ValueError(f"the network takes none of the conditions ({given}); set network.condition=128 or so")
-        if getattr(self.network, "steps", False) and not self.diffusion.discrete:
-            raise ValueError(
-                "network.steps=true needs a schedule of steps; set diffusion.schedule=linear_beta or another table, "
-                "or network.steps=false"
-            )
+        self._check_steps()
+        if getattr(self.network, "images_only", False) and len(self.data.shape) == 4:
+            name = name_of(self.network)
+            raise ValueError(f"the data are clips, and {name} is a network of images; set network.name=unet3d")
         if check := getattr(self.task, "check", None):
             check(self.diffusion)
+
+    def _check_steps(self) -> None:
+        """That a network which takes steps has a schedule of steps, and not of more than it knows."""
+        if not getattr(self.network, "takes_steps", False):
+            return
+        if not self.diffusion.discrete:
+            instead = ", or network.steps=false" if hasattr(self.network, "steps") else ""
+            raise ValueError(
+                f"{name_of(self.network)} takes steps, so it needs a schedule of steps; set "
+                f"diffusion.schedule=linear_beta or another table{instead}"
+            )
+        steps = self.diffusion.steps
+        if (known := getattr(self.network, "table", steps)) < steps:
+            raise ValueError(f"network.table={known} has no row for step {steps - 1}; set network.table={steps}")
 
 
 SECTIONS = tuple(Recipe.__dataclass_fields__)
