@@ -101,9 +101,10 @@ def likelihood(
 ) -> Likelihood:
     """Bits per dimension of 8-bit images or videos, an upper bound: variational, or of the probability flow.
 
-    batch: items at once; memory grows with it, the figures do not change. progress(done, total) counts evaluations of
-    an item. Raises ValueError for a model of latents, and for items that the model is not made for; data.NoData where
-    there are none; generate.videos.NotFinite for a network that gives NaN.
+    Of a conditional model they are bits given what the data say of each item, such as its label. batch: items at once;
+    memory grows with it, the figures do not change. progress(done, total) counts evaluations of an item. Raises
+    ValueError for a model of latents, and for items that the model is not made for; data.NoData where there are none;
+    generate.videos.NotFinite for a network that gives NaN.
     """
     config = config or Config()
     if batch < 1:
@@ -117,8 +118,7 @@ def likelihood(
     try:
         for first in range(0, count, batch):
             items = next(batches)
-            ids = tuple(items["n"].tolist())[: count - first]
-            found.append(measure(items["x"][: len(ids)], ids))
+            found.append(measure({key: values[: count - first] for key, values in items.items()}))
     finally:
         model.train(was_training)
     values = {name: torch.cat([part[name] for part in found]).tolist() for name in found[0]}
@@ -168,39 +168,42 @@ class _Measure:
         else:
             kind = f"variational bound, continuous time, {self.levels} levels an item, to log-SNR {self.high:g}"
             own |= {"levels": self.levels}
-        return {"kind": kind, "method": config.method, "seed": config.seed, **own}
+        given = [condition.key for condition in self.model.conditions]
+        return {"kind": kind, "method": config.method, "seed": config.seed, **own, "conditions": given}
 
-    def __call__(self, x: Tensor, ids: tuple[int, ...]) -> dict[str, Tensor]:
+    def __call__(self, items: dict[str, Any]) -> dict[str, Tensor]:
         """The bits of each item, their standard errors, and the terms that they are the sum of."""
-        x0 = self.model.codec.encode(x.to(next(self.model.parameters()).device))
-        draw, n = Draw(self.config.seed, ids), x[0].numel()
-        terms = self._flow(x0, draw) if self.config.method == "ode" else self._bound(x0, draw)
+        x, draw = items["x"], Draw(self.config.seed, tuple(items["n"].tolist()))
+        with torch.no_grad():
+            x0 = self.model.codec.encode(x.to(next(self.model.parameters()).device))
+            cond = self.model.condition(items, draw)
+        terms = self._flow(x0, cond, draw) if self.config.method == "ode" else self._bound(x0, cond, draw)
         if not terms["bits"].isfinite().all():
             raise NotFinite("the network gave NaN or infinity; look at the run's curve, or try weights=raw")
-        return {name: bits(nats, n) for name, nats in terms.items()}
+        return {name: bits(nats, x[0].numel()) for name, nats in terms.items()}
 
-    def _bound(self, x0: Tensor, draw: Draw) -> dict[str, Tensor]:
+    def _bound(self, x0: Tensor, cond: Cond, draw: Draw) -> dict[str, Tensor]:
         def clipped(z: Tensor, logsnr: Tensor, cond: Cond) -> Tensor:  # bytes lie there: it can only be nearer
             self._count(len(z))
             return self.model(z, logsnr, cond).clamp(-1, 1)
 
         if self.table is None:
-            bound = continuous_bound(clipped, x0, Cond(), draw=draw, low=self.low, high=self.high, levels=self.levels)
+            bound = continuous_bound(clipped, x0, cond, draw=draw, low=self.low, high=self.high, levels=self.levels)
         else:
             bound = discrete_bound(
-                clipped, x0, Cond(), draw=draw, table=self.table, gamma=self.config.gamma, levels=self.levels
+                clipped, x0, cond, draw=draw, table=self.table, gamma=self.config.gamma, levels=self.levels
             )
         terms = {"prior": bound.prior, "diffusion": bound.diffusion, "reconstruction": bound.reconstruction}
         return {"bits": bound.nats, "errors": bound.error, **terms}
 
-    def _flow(self, x0: Tensor, draw: Draw) -> dict[str, Tensor]:
+    def _flow(self, x0: Tensor, cond: Cond, draw: Draw) -> dict[str, Tensor]:
         def smooth(z: Tensor, logsnr: Tensor, cond: Cond) -> Tensor:  # unclipped: a clip has corners
             self._count(len(z))
             return self.model(z, logsnr, cond)
 
         density = DEQUANTISATIONS[self.config.dequantisation]
         ends = {"high": self.high, "low": self.low}
-        found = density(smooth, x0, Cond(), draw=draw, steps=self.config.steps, probes=self.config.probes, **ends)
+        found = density(smooth, x0, cond, draw=draw, steps=self.config.steps, probes=self.config.probes, **ends)
         return {"bits": -found.value, "errors": found.error}
 
     def _count(self, items: int) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from test_likelihood import F64, known_bytes, some_bytes
+from test_variational_bound import F64, known_bytes, some_bytes
 
 from filmgrain.analytic.gaussian import Gaussian
 from filmgrain.analytic.mixture import Mixture

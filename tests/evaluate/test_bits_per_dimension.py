@@ -1,4 +1,4 @@
-"""Bits per dimension as users are told them: against data whose probabilities are known, and whatever is given."""
+"""Bits per dimension, as users are told them: against data whose probabilities are known, and whatever is given."""
 
 import json
 import math
@@ -11,6 +11,7 @@ import torch
 
 import filmgrain
 from filmgrain.autoencoders import pixels
+from filmgrain.conditioning import label
 from filmgrain.data import NoData
 from filmgrain.diffusion.decoders import APART
 from filmgrain.diffusion.process import alpha_sigma
@@ -122,6 +123,33 @@ def test_it_calls_the_network_as_often_as_it_says(config, schedule):
     expected = config.items * found.protocol["nfe"]
     assert model.network.calls == expected and seen[-1] == (expected, expected)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+
+class Told(torch.nn.Module):
+    """Knows what is in the item that it is told of: x0 is its label, in the range of bytes."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, z, logsnr, cond):
+        assert cond.vector.shape == (len(z), 1)
+        return 0 * self.scale * z + cond.vector[:, :, None, None]
+
+
+class Flat(Noise):
+    def item(self, index, rng):
+        return {"x": np.full(self.shape, 255 * (index % 2), dtype=np.uint8), "label": index % 2}
+
+
+@pytest.mark.parametrize("method", ["bound", "ode"])
+def test_a_conditional_model_is_told_the_label(method):
+    labels = label.Conditioner(label.Config(names=("black", "white")), vector=1)
+    with torch.no_grad():
+        labels.table.weight.copy_(torch.tensor([[-1.0], [1.0], [0.0]]))
+    model = DiffusionModel(Told(), pixels.Codec(pixels.Config()), Diffusion(prediction="x0"), IMAGE, {"label": labels})
+    found = likelihood(model, Flat(length=6), Config(method=method, steps=48, probes=1, high=14.0))
+    assert found.mean == pytest.approx(0, abs=0.02) and found.protocol["conditions"] == ["label"]
 
 
 def test_fewer_items_than_asked_for_are_all_items():
