@@ -14,6 +14,7 @@ from .allocator import keep_freed_memory
 from .data import Dataset
 from .data.loader import Loader
 from .files import fsio
+from .generate import sampling
 from .model import DiffusionModel
 from .recipe import Recipe
 from .rooms import find, name_of
@@ -38,6 +39,12 @@ def build(recipe: Recipe) -> DiffusionModel:
         for name, config in recipe.conditions.items()
     }
     return DiffusionModel(network, codec, recipe.diffusion, recipe.data.shape, conditioners)
+
+
+def warnings(recipe: Recipe) -> list[str]:
+    """What can be done and should not: a sentence each."""
+    of_task: Callable[[Any], list[str]] = getattr(recipe.task, "warnings", lambda diffusion: [])
+    return [*sampling.warnings(recipe.diffusion, recipe.sample), *of_task(recipe.diffusion)]
 
 
 def datasets(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> dict[str, Dataset]:

@@ -82,7 +82,7 @@ def _rest(count: int, every: bool) -> None:
 
 
 def _cost(recipe: "Recipe", items: int) -> None:
-    from ..generate.sampling import warnings
+    from .. import runs
     from ..rooms import name_of
     from ..training.log import clock, memory_in_all
     from ..training.place import Place
@@ -100,6 +100,6 @@ def _cost(recipe: "Recipe", items: int) -> None:
     draws = train.steps * train.batch * train.accumulate
     say("", f"network: {name_of(recipe.network)}, {count(blueprint(recipe)):,} parameters, on {cost.place}")
     say(f"a step of {train.batch * train.accumulate} items: {cost.seconds:.2f} s, and {cost.gigabytes:.1f} GB at most")
-    say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, recipe.sample)))
+    say(*(f"warning: {sentence}" for sentence in runs.warnings(recipe)))
     epochs = f"{draws / items:.1f} epochs of {items:,} items"
     say(f"{train.steps:,} steps: {epochs}, about {clock(train.steps * cost.seconds)}")

@@ -32,7 +32,7 @@ def show(
 
 
 def _network(recipe: "Recipe") -> None:
-    from ..generate.sampling import warnings
+    from .. import runs
     from ..recipe import dumps
     from ..rooms import name_of
     from .flow import flow
@@ -43,7 +43,7 @@ def _network(recipe: "Recipe") -> None:
     for row in rows:
         table.add_row(row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}")
     console.print(table)
-    say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, recipe.sample)))
+    say(*(f"warning: {sentence}" for sentence in runs.warnings(recipe)))
     say("", f"{rows[-1].parameters:,} parameters", "", dumps(recipe))
 
 

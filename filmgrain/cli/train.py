@@ -100,7 +100,6 @@ def _free(name: str) -> Path:
 def _tell(recipe: "Recipe") -> "dict[str, Dataset]":
     """Says what is trained on what, and returns the data of both splits; files are decoded here, under a bar."""
     from .. import runs
-    from ..generate.sampling import warnings
     from ..rooms import name_of
     from .flow import blueprint
     from .flow import count as parameters
@@ -113,6 +112,6 @@ def _tell(recipe: "Recipe") -> "dict[str, Dataset]":
     say(*(f"  {line}" for line in dict.fromkeys(lines)))  # both name the files that were left out
     say(f"network: {name_of(recipe.network)}, {parameters(blueprint(recipe)):,} parameters")
     items = train.steps * train.batch * train.accumulate
-    say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, recipe.sample)))
+    say(*(f"warning: {sentence}" for sentence in runs.warnings(recipe)))
     say(f"train: {train.steps:,} steps of {train.batch * train.accumulate} items ({items:,}), lr {train.lr:g}")
     return data

@@ -1,6 +1,5 @@
 """The diffusion task: a network learns to recover x0 from z = alpha x0 + sigma eps, at every noise level."""
 
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
 from ..diffusion.loss import DISTANCES, diffusion_loss
 from ..diffusion.objective import Objective, measured
+from ..diffusion.prediction import PREDICTIONS
 from ..diffusion.times import TIMES, LowDiscrepancy, Times
 from ..diffusion.weighting import WEIGHTINGS, Simple, Weighting, excess
 from ..files.encode import write_gif
@@ -54,6 +54,11 @@ class Config:
                 "set diffusion.schedule=cosine, or another weighting"
             )
 
+    def warnings(self, diffusion: Diffusion) -> list[str]:
+        """What will make the training worse than it could be: a sentence each."""
+        said = excess(self.weighting, PREDICTIONS[diffusion.prediction], diffusion.schedule(MIDPOINTS))
+        return [said] if said else []
+
 
 class Task:
     """Keeps to training/task.py. The times and the noise of draw n are functions of (seed, n).
@@ -65,8 +70,6 @@ class Task:
         self, config: Config, model: DiffusionModel, *, seed: int, held_out: Dataset | None, sampling: Sampling
     ):
         config.check(model.config)
-        if said := excess(config.weighting, model.prediction, model.config.schedule(MIDPOINTS)):
-            warnings.warn(said, stacklevel=2)
         self.config, self.model, self.seed, self.sampling = config, model, seed, sampling
         self.objective = Objective(weighting=config.weighting, times=config.times, distance=config.distance)
         model.objective = self.objective
