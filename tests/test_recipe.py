@@ -77,7 +77,7 @@ def test_a_choice_is_a_string_or_a_table():
         ("[train]\ndevice = 1", "train.device=1 is an int; expected str"),
         ("[train]\nbetas = [0.9]", "train.betas=[0.9] is a list; expected a list of 2 float"),
         ("[train]\nbetas = 0.9", "train.betas=0.9 is a float; expected a list of 2 float"),
-        ("[sample]\noptions = {eta = [1]}", "expected a table of float or int or str or bool"),
+        ("[sample]\noptions = {eta = [1]}", "expected a table of float or int or str or bool or dict"),
         ("[train]\nsteps = 0", "a.toml: train.steps=0 is not allowed; it must be at least 1"),
         ("[sample]\nsteps = 0", "a.toml: [sample] steps=0 is not"),
         ('[sample]\nsampler = "dim"', 'did you mean "ddim"?'),

@@ -3,8 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any, get_args, get_type_hints
+from types import ModuleType, NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 from jaxtyping import Float
@@ -41,7 +41,7 @@ class Config:
     grid: str = "uniform"  # of noise levels: "uniform", "karras", "logsnr", "trailing", "leading" or "table"
     rho: float = 7.0  # of the grid "karras"; larger takes shorter steps near the data
     levels: tuple[float, ...] = ()  # log-SNR of one's own grid, rising, instead of steps and grid; the data come after
-    options: dict[str, float | int | str | bool] = field(default_factory=dict)  # of the sampler, such as eta of ddim
+    options: dict[str, float | int | str | bool | dict] = field(default_factory=dict)  # of the sampler: eta of ddim ...
     scale: float = 1.0  # of guidance towards the condition; 1 is none (the papers' w + 1)
     rescale: float = 0.0  # of what guidance adds to the range of x0, the part that is taken back; 0.7 is usual
     interval: tuple[float, ...] = ()  # log-SNR from and to which it guides; () is everywhere
@@ -101,14 +101,30 @@ def walk(
     cond: such as model.condition({"label": labels}, Draw(seed, ids)); nothing is said of the samples by default.
     """
     device = next(model.parameters()).device
-    draw = Draw(seed, tuple(ids))
-    z = draw.normal("start", torch.empty(len(ids), *shape, device=device))
-    denoiser = guided(model, config, len(ids)) if cond else model
-    denoiser = THRESHOLDS[config.threshold](denoiser) if model.codec.bounded else denoiser
+    z = Draw(seed, tuple(ids)).normal("start", torch.empty(len(ids), *shape, device=device))
+    return walk_from(model, z, config.grid_of(model.schedule, device), ids, config, seed, cond)
+
+
+def walk_from(
+    model: DiffusionModel,
+    z: Float[Tensor, "b *chw"],
+    levels: Float[Tensor, " levels"],
+    ids: range,
+    config: Config,
+    seed: int,
+    cond: Cond | None = None,
+) -> Iterator[Step]:
+    """The same from a z that is at the first of the levels already, which replace those of config."""
     module = find("samplers", config.sampler)
-    noise = {"noise": draw.noise} if _takes_noise(module) else {}
-    levels = config.grid_of(model.schedule, device)
-    return module.sample(denoiser, z, levels, cond or model.null(len(ids)), **noise, **config.options)
+    noise = {"noise": Draw(seed, tuple(ids)).noise} if _takes_noise(module) else {}
+    denoiser = denoiser_of(model, config, len(z), conditional=cond is not None)
+    return module.sample(denoiser, z, levels, cond or model.null(len(z)), **noise, **config.options)
+
+
+def denoiser_of(model: DiffusionModel, config: Config, count: int, *, conditional: bool = False) -> Denoiser:
+    """The model as config has it sampled: guided, and its x0 kept in range."""
+    denoiser = guided(model, config, count) if conditional else model
+    return THRESHOLDS[config.threshold](denoiser) if model.codec.bounded else denoiser
 
 
 def guided(model: DiffusionModel, config: Config, count: int) -> Denoiser:
@@ -139,7 +155,8 @@ def _check(sampler: str, module: ModuleType, name: str, value: Any) -> None:
     if name not in known:
         raise ValueError(f'the sampler {sampler} has no option "{name}"; it has {", ".join(known) or "none"}')
     hint = get_type_hints(module.sample).get(name, type(value))
-    allowed = get_args(hint) or (hint,)
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    allowed = [get_origin(kind) or kind for kind in kinds]
     if type(value) not in (*allowed, *((int,) if float in allowed else ())):
-        expected = " or ".join(kind.__name__ for kind in allowed)
+        expected = " or ".join(kind.__name__ for kind in allowed if kind is not NoneType)
         raise ValueError(f"{name}={value!r} of the sampler {sampler} is {type(value).__name__}; expected {expected}")

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..diffusion.draw import Draw
 from ..files.encode import write_gif, write_mp4
 from ..model import DiffusionModel
+from ..samplers import Step
 from .sampling import Config, walk
 
 
@@ -29,6 +30,7 @@ def generate(
     batch: int = 8,
     given: Mapping[str, Sequence[Any]] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    watch: Callable[[range, Step], None] | None = None,
 ) -> Float[Tensor, "count *cfhw"]:
     """`count` samples in [-1, 1], on the CPU: (count, c, f, h, w), or without f for a model of images.
 
@@ -52,6 +54,8 @@ def generate(
             for i, step in enumerate(walk(model, ids, shape, config, seed, cond), start=1):
                 reached.append(step.logsnr)
                 finite.append(step.x0.isfinite().all())  # on the device: no step waits for it
+                if watch is not None:
+                    watch(ids, step)
                 if progress is not None:
                     progress(first * config.intervals + i * len(ids), count * config.intervals)
             _refuse_nonfinite(torch.stack(finite), torch.stack(reached))
