@@ -12,16 +12,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from .. import __version__
-from . import curve, demo, errors, import_, likelihood, plan, sample, show, train
+from . import curve, demo, edit, errors, import_, likelihood, oracle, plan, sample, show, train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("sample")(sample.command)
+app.command("denoise")(edit.denoise)
+app.command("vary")(edit.vary)
+app.command("between")(edit.between)
 app.command("plan")(plan.plan)
 app.command("show")(show.show)
 app.command("curve")(curve.curve)
 app.command("likelihood")(likelihood.command)
+app.command("oracle")(oracle.command)
 app.command("import")(import_.import_)
 
 
