@@ -7,6 +7,7 @@ key `name` and the fields of that class.
 import inspect
 import math
 import re
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields
 from functools import cache
 from types import UnionType
@@ -107,8 +108,10 @@ def _value(given: Any, hint: Any) -> Any:
         return float(given)
     if type(given) is hint and hint is not float:
         return given
-    if isinstance(hint, UnionType) and type(given) in args:
-        return _value(given, type(given))
+    if isinstance(hint, UnionType):
+        for inner in sorted(args, key=lambda inner: inner is not type(given)):  # its own type first
+            with suppress(TypeError):
+                return _value(given, inner)
     if get_origin(hint) is tuple and isinstance(given, list):
         inner = args[:1] * len(given) if args[-1] is Ellipsis else args
         if len(inner) == len(given):
@@ -127,10 +130,12 @@ def _kind(given: Any) -> str:
 
 def _expected(hint: Any) -> str:
     args = get_args(hint)
+    if isinstance(hint, UnionType):
+        return " or ".join(map(_expected, args))
     if get_origin(hint) is tuple:
         return f"a list of {'' if args[-1] is Ellipsis else f'{len(args)} '}{args[0].__name__}"
     if get_origin(hint) is dict:
-        return f"a table of {' or '.join(kind.__name__ for kind in get_args(args[1]) or args[1:])}"
+        return f"a table of {_expected(args[1])}"
     return hint.__name__
 
 

@@ -178,6 +178,15 @@ def test_ones_own_module_by_dotted_path(tmp_path, monkeypatch):
     del sys.modules["mine.data"], sys.modules["mine"]
 
 
+@pytest.mark.parametrize(("given", "names"), [('"fashion"', "fashion"), ('["a", "b"]', ("a", "b"))])
+def test_a_field_of_two_types(given, names):
+    text = '[data]\nname = "idx"\nfolder = "f"\nnames = NAMES\n[network]\nname = "unet3d"\nchannels = 1\n'
+    recipe = loads(text.replace("NAMES", given))
+    assert recipe.data.names == names and loads(dumps(recipe)) == recipe
+    with pytest.raises(RecipeError, match=r"data.names=3 is an int; expected str or a list of str"):
+        loads(text.replace("NAMES", "3"))
+
+
 def test_load(tmp_path, monkeypatch, recipe):
     path = tmp_path / "r.toml"
     path.write_text(dumps(recipe))

@@ -60,13 +60,15 @@ def of_split(samples: Sequence[Sample], fraction: float, split: str) -> list[Sam
 
 
 def counted(split: str, classes: Sequence[str], labels: Sequence[int], what: str = "pictures") -> str:
-    """A line on how many there are of each class."""
+    """A line on how many there are of each class; of those held out, in all."""
     found = Counter(labels)
     counts = [found[label] for label in range(len(classes))]
     if len(set(counts)) == 1:
-        return f"{split}: {len(classes)} classes of {counts[0]:,} {what} each: {_listed(list(classes))}"
-    named = [f"{name} {count:,}" for name, count in zip(classes, counts, strict=True)]
-    return f"{split}: {len(classes)} classes of {min(counts):,} to {max(counts):,} {what}: {_listed(named)}"
+        line, names = f"{split}: {len(classes)} classes of {counts[0]:,} {what} each", list(classes)
+    else:
+        line = f"{split}: {len(classes)} classes of {min(counts):,} to {max(counts):,} {what}"
+        names = [f"{name} {count:,}" for name, count in zip(classes, counts, strict=True)]
+    return f"{line}: {_listed(names)}" if split == "train" else line
 
 
 def _listed(names: list[str]) -> str:

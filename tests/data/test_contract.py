@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from archives import cifar10_python, gif, packed, png, write_idx
 
 import filmgrain.data
 from filmgrain.data.loader import Loader
@@ -27,16 +28,32 @@ def module(request: pytest.FixtureRequest) -> ModuleType:
 
 
 @pytest.fixture
-def dataset(module: ModuleType, folder: Path) -> Any:
+def everything(folder: Path) -> Path:
+    """The folder of videos and pictures, with an archive of every other format in it."""
+    write_idx(folder)
+    files = cifar10_python()
+    packed(folder / "cifar-10-python.tar.gz", {f"cifar-10-batches-py/{n}": c for n, c in files.items()}, "w:gz")
+    members = {
+        f"{n:03}.{suffix}": b"%d" % (n % 2) if suffix == "cls" else png(n)
+        for n in range(12)
+        for suffix in ("png", "cls")
+    }
+    packed(folder / "shard-000.tar", members | {f"{n}.gif": gif(seed=n) for n in range(3)})
+    return folder
+
+
+@pytest.fixture
+def dataset(module: ModuleType, everything: Path) -> Any:
     """Odd sizes and counts on purpose (mistake 26), and whatever draws at random turned on (mistake 14)."""
     fields = {field.name for field in dataclasses.fields(module.Config)}
     wanted = {
-        "folder": str(folder),
+        "folder": str(everything),
         "frames": 5,
         "height": 19,
         "width": 27,
         "flip": True,
         "crop": "random",
+        "fit": "scale",
         "processes": 1,
     }
     return module.Dataset(module.Config(**{k: v for k, v in wanted.items() if k in fields}))
@@ -54,6 +71,8 @@ def test_items(dataset: Any) -> None:
         assert item["x"].shape == dataset.config.shape and item["x"].dtype == np.uint8
         assert item["source"] and isinstance(item["source"], str)
         assert item.keys() == items[0].keys()
+        assert ("label" in item) == bool(getattr(dataset, "classes", None))
+        assert "label" not in item or 0 <= item["label"] < len(dataset.classes)
     assert np.stack([item["x"] for item in items]).std() > 0
 
 
@@ -88,7 +107,9 @@ def test_splits(module: ModuleType, dataset: Any) -> None:
 
 
 def test_configs_are_frozen_and_check_themselves(module: ModuleType) -> None:
-    for field in ("frames", "height", "width"):
-        if field in {f.name for f in dataclasses.fields(module.Config)}:
+    fields = {field.name for field in dataclasses.fields(module.Config)}
+    needed = {"folder": "x"} if "folder" in fields else {}
+    for field, value in {"frames": -1, "height": 0, "width": 0}.items():
+        if field in fields:
             with pytest.raises(ValueError):
-                module.Config(**{"folder": "x"} if hasattr(module, "look") else {}, **{field: 0})
+                module.Config(**needed, **{field: value})
