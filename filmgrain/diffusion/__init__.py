@@ -14,6 +14,9 @@
     learned      a schedule whose shape is learned
     objective    all of these as one: what a training step minimises
     stateful     choices of a recipe that learn or remember
+    likelihood   variational bounds, of continuous time and of a chain
+    flow_density the density along the probability flow
+    decoders     the last step of both, from z to bytes or a density; bits
     denoiser     the one call that every sampler makes
     cond         the three doors by which a condition enters a network
     draw         counter-based random numbers
