@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 from typer import Argument, Option
 
 from .. import __version__
+from .chain import Chain
 from .console import progress, say
 from .errors import Usage, usage
 
@@ -43,6 +44,7 @@ class Options:
     batch: Annotated[int, Option(min=1, help="Samples at once; memory grows with it.")] = 8
     fps: Annotated[float | None, Option(min=0.1, max=1000, help="Frames a second of the files.")] = None
     settings: Annotated[list[str], Option("--set", metavar="KEY=VALUE", help="Such as sample.options.eta=0.5.")] = ()  # type: ignore[assignment]
+    strip: Annotated[int, Option(min=0, help="Draw the first samples at so many steps of their way too.")] = 0
     device: Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")] = "auto"
     weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
 
@@ -68,8 +70,9 @@ def sample(options: Options) -> "np.ndarray":
     say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, sampling)))
     shape = _shape(model.shape, options)
     how: dict[str, Any] = {"seed": options.seed, "config": sampling, "batch": options.batch, "given": given}
+    chain = Chain(sampling.intervals, options.strip)
     with progress("sampling") as bar, evaluations(model) as calls:
-        x = generate(model, count, shape=shape, progress=bar, **how)
+        x = generate(model, count, shape=shape, progress=bar, watch=chain.watch, **how)
 
     step, nfe = read_state(checkpoint).step, calls.samples / count
     made = {"filmgrain": __version__, "run": str(options.run), "step": step, "weights": options.weights}
@@ -79,8 +82,9 @@ def sample(options: Options) -> "np.ndarray":
     _tell(made, count, time.monotonic() - start)
     name = f"step-{step}-{sampling.sampler}-{sampling.intervals}-seed-{options.seed}"
     samples = to_uint8(x if x.ndim == 5 else x[:, :, None]).expand(-1, -1, -1, -1, 3).numpy()
-    for path in _write(options.out or options.run / "samples" / name, samples, made, rows, still=x.ndim == 4):
-        say(str(path))
+    out = options.out or options.run / "samples" / name
+    paths = _write(out, samples, made, rows, still=x.ndim == 4)
+    say(*map(str, [*paths, *chain.write(out, model, made)]))
     return samples
 
 

@@ -53,3 +53,12 @@ def test_what_cannot_be_is_said_in_one_line(run, trained, clip):
     ):
         outcome = run(*words)
         assert outcome.code == code and says in outcome.err and outcome.err.count("\n") == 1, outcome
+
+
+def test_a_strip_shows_the_way_from_noise(run, trained):
+    code, out, err = run("sample", str(trained), "--count", "3", "--steps", "7", "--strip", "4", "--out", "new")
+    assert code == 0, err
+    assert out.splitlines()[-1] == "new/strip.gif"
+    strip = read("new/strip.gif").frames
+    assert strip.shape[0] == 4 and strip.shape[2] > strip.shape[1]  # four steps wide, three samples high
+    assert read_recipe("new/strip.gif")["steps"] == 7
