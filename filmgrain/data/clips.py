@@ -12,9 +12,12 @@ import numpy as np
 
 from . import split as splits
 from .cache import Entry
-from .samples import Sample
+from .listing import Listing, Refused
+from .samples import Sample, counted
 from .transforms import Framed, view
 from .windows import Window
+
+STILL = "is a still: it has a single frame"
 
 
 class Timed(Framed, Protocol):
@@ -73,12 +76,23 @@ class Clips:
         """Each file's name, entry and items an epoch."""
         return [(part.name, part.entry, items) for part, items in zip(self.parts, self.items, strict=True)]
 
-    def summary(self) -> list[str]:
+    def summary(self, classes: Sequence[str] | None = None) -> list[str]:
         frames = sum(part.last - part.first for part in self.parts)
         if not self.parts:
             why = f"it takes {splits.ENOUGH} clips, or clips of four windows" if self.fraction else "data.held_out=0"
             return [f"{self.split}: nothing; {why}"]
-        return [f"{self.split}: {len(self):,} windows of {len(self.parts):,} clips ({frames:,} frames)"]
+        lines = [f"{self.split}: {len(self):,} windows of {len(self.parts):,} clips ({frames:,} frames)"]
+        if classes:
+            labels = [part.sample.notes["label"] for part in self.parts]
+            lines.append(counted(self.split, classes, labels, "clips"))
+        return lines
+
+
+def moving(listing: Listing, samples: Sequence[Sample]) -> list[Sample]:
+    """The samples of two frames or more; the others are added to the listing's refused."""
+    listing.refused += [Refused(sample.name, STILL) for sample in samples if len(sample.entry.times) < 2]
+    listing.refused.sort(key=lambda refused: refused.path)
+    return [sample for sample in samples if len(sample.entry.times) > 1]
 
 
 def divide(samples: Sequence[Sample], window: Window, fraction: float) -> dict[str, list[Part]]:

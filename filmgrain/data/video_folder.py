@@ -13,14 +13,12 @@ from . import prepare as decoders
 from . import split as splits
 from .annotations import Annotations
 from .cache import Entry, Scaled
-from .clips import Clips
-from .listing import Listing, Refused, look, nothing
+from .clips import STILL, Clips, moving
+from .listing import look, nothing
 from .prepare import Progress
-from .samples import Sample, collect
+from .samples import collect
 from .transforms import check
 from .windows import Window
-
-STILL = "is a still: it has a single frame"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +68,9 @@ class Dataset:
         self.listing = look(config.folder)
         self.refused = self.listing.refused
         files, said = self.listing.videos, Annotations()
+        for path in self.listing.stills:
+            if path.suffix.lower() == ".gif":
+                self.listing.refuse(path, STILL)
         samples = collect(self.listing, files, said, config.scaled, config.processes, progress)
         samples = moving(self.listing, samples)
         if not samples:
@@ -91,12 +92,3 @@ class Dataset:
         if stills := sum(path.parent not in folders for path in self.listing.stills):
             lines.append(f'{stills:,} stills not used; data.name="image_folder" takes them')
         return lines + self.listing.left_out()
-
-
-def moving(listing: Listing, samples: list[Sample]) -> list[Sample]:
-    """The samples of two frames or more; the others, and GIFs of one, are added to the listing's refused."""
-    stills = [sample.name for sample in samples if len(sample.entry.times) < 2]
-    stills += [listing.name(path) for path in listing.stills if path.suffix.lower() == ".gif"]
-    listing.refused += [Refused(name, STILL) for name in stills]
-    listing.refused.sort(key=lambda refused: refused.path)
-    return [sample for sample in samples if len(sample.entry.times) > 1]
