@@ -36,7 +36,7 @@ class Config:
     blocks: int = 2  # residual blocks of a level on the way down; one more on the way back
     head_width: int = 32  # features of a head of attention
     dropout: float = 0.0  # of the features inside each block
-    groups: int = 32  # of channels, in every GroupNorm
+    groups: int = 8  # of channels, in every GroupNorm; on a processor best not narrower than 16 channels
     patch: int = 1  # pixels of z a side that make one position of the network; 2 costs a quarter
     condition: int = 0  # features of the condition's vector, which modulates every block; 0 for none
     tokens: int = 0  # features of the condition's tokens, attended to wherever pixels attend; 0 for none

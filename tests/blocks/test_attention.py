@@ -5,19 +5,29 @@ import torch
 import torch.nn.functional as nnf
 
 from filmgrain.blocks import attention
-from filmgrain.blocks.attention import LinearSpatialAttention, SpatialAttention, TemporalAttention, attend
+from filmgrain.blocks.attention import (
+    CrossAttention,
+    LinearSpatialAttention,
+    SpatialAttention,
+    TemporalAttention,
+    attend,
+)
 from filmgrain.blocks.embedding import RelativePosition, rotary
 
 
-def test_both_ways_to_attend_are_equal(monkeypatch):
-    q, k, v = torch.randn(3, 6, 2, 5, 8)
-    bias = torch.randn(2, 5, 5)
-    short = attend(q, k, v, bias)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_both_ways_to_attend_are_equal(monkeypatch, dtype):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 6, 2, 5, 8, dtype=dtype)
+    bias, tolerance = torch.randn(2, 5, 5), {"atol": 1e-6 if dtype == torch.float32 else 0.03}
+    short, unbiased = attend(q, k, v, bias), attend(q, k, v)
     monkeypatch.setattr(attention, "SHORT", 0)
+    monkeypatch.setattr(attention, "SHORT_IN_BFLOAT16", 0)
     monkeypatch.setattr(nnf, "scaled_dot_product_attention", counted(nnf.scaled_dot_product_attention, calls := []))
     fused = attend(q, k, v, bias)
-    assert calls and torch.allclose(short, fused, atol=1e-6)
-    assert not torch.allclose(short, attend(q, k, v, torch.zeros_like(bias)), atol=1e-2)
+    assert calls and torch.allclose(short, fused, **tolerance)
+    assert torch.allclose(unbiased, attend(q, k, v), **tolerance)
+    assert not torch.allclose(short, attend(q, k, v, torch.zeros_like(bias)), atol=0.1)
 
 
 def counted(function, calls):
@@ -64,3 +74,18 @@ def test_linear_attention_of_one_pixel_is_its_value():
     layer, x = LinearSpatialAttention(8, 2, 4), torch.randn(1, 8, 1, 1)
     v = layer.qkv(x.flatten()).chunk(3)[2]
     assert torch.allclose(layer(x).flatten(), layer.out(v * 4**-0.5), atol=1e-6)
+
+
+@torch.no_grad()
+def test_attention_to_tokens_is_a_mean_of_their_values_and_of_the_learned_one():
+    """With queries of zero all keys are alike, so the result is the mean of the values that are not masked."""
+    torch.manual_seed(0)
+    layer, x, tokens = CrossAttention(8, 2, 4, 3), torch.randn(2, 8, 2, 3), torch.randn(2, 5, 3)
+    torch.nn.init.zeros_(layer.q.weight)
+    torch.nn.init.normal_(layer.rest)
+    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    values = torch.cat([layer.rest[8:].expand(2, 1, 8), tokens @ layer.kv.weight[8:].T], dim=1)
+    for real, given in ((torch.tensor([6, 3]), mask), (torch.tensor([6, 6]), None)):
+        mean = torch.stack([values[i, :n].mean(0) for i, n in enumerate(real)])
+        expected = layer.out(mean)[:, :, None, None].expand(-1, -1, 2, 3)
+        assert torch.allclose(layer(x, tokens, given), expected, atol=1e-6)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as nnf
+from torch import nn
 
-from filmgrain.blocks.norm import RMSNorm
+from filmgrain.blocks.norm import GroupNorm, RMSNorm
 
 
 def both(x: torch.Tensor, norm: RMSNorm) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,3 +52,14 @@ def test_a_pixel_of_zeros_stays_zero():
 def test_the_type_of_the_input_is_kept(dtype: torch.dtype):
     x = torch.randn(1, 4, 2, 2, dtype=dtype)
     assert RMSNorm(4)(x).dtype == dtype
+
+
+@pytest.mark.parametrize("groups", [2, 8])  # of 32 channels: 16 and 4 each
+def test_group_norm_is_pytorchs_in_either_precision(groups: int):
+    torch.manual_seed(0)
+    norm, x = GroupNorm(groups, 32), torch.randn(2, 32, 3, 5).contiguous(memory_format=torch.channels_last)
+    nn.init.normal_(norm.weight)
+    expected = nnf.group_norm(x, groups, norm.weight, norm.bias)
+    assert torch.equal(norm(x), expected)
+    half = norm(x.bfloat16())
+    assert half.dtype == torch.bfloat16 and (half.float() - expected).abs().max() < 0.02 * expected.abs().max()

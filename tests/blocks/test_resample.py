@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from filmgrain.blocks.resample import down, pad_to, up
+from filmgrain.blocks.resample import Double, Half, down, pad_to, up
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 8), (9, 15), (8, 16)])
@@ -24,3 +24,15 @@ def test_up_undoes_the_size_of_down():
     x = torch.randn(1, 4, 6, 10)
     half = down(4)(x)
     assert half.shape == (1, 4, 3, 5) and up(4)(half).shape == x.shape
+
+
+def test_double_undoes_the_size_of_half():
+    half = Half(4)(x := torch.randn(1, 4, 6, 10))
+    assert half.shape == (1, 4, 3, 5) and Double(4)(half).shape == x.shape
+
+
+def test_double_sees_every_pixel_four_times():
+    double, x = Double(2), torch.randn(1, 2, 3, 4)
+    torch.nn.init.dirac_(double.conv.weight)
+    torch.nn.init.zeros_(double.conv.bias)
+    assert torch.equal(double(x), x.repeat_interleave(2, -1).repeat_interleave(2, -2))
