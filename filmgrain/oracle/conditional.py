@@ -86,6 +86,15 @@ class Curve:
     distances: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class BySteps:
+    """The exact joint distance as the steps grow."""
+
+    method: str
+    steps: tuple[int, ...]
+    distances: tuple[float, ...]
+
+
 def mask() -> Tensor:
     return torch.arange(len(video().mean)) < GIVEN
 
@@ -146,6 +155,14 @@ def curves(steps: int = STEPS, scales: tuple[float, ...] = SCALES) -> list[Curve
         at = [Method(name, partial(guided, scale=scale), sampler) for scale in scales]
         apart = [exactly(propagated(method, steps)).joint.mean for method in at]
         found.append(Curve(name, scales, tuple(apart)))
+    return found
+
+
+def by_steps(steps: tuple[int, ...] = (16, 64, 256)) -> list[BySteps]:
+    found = []
+    for method in methods():
+        apart = [exactly(propagated(method, count)).joint.mean for count in steps]
+        found.append(BySteps(method.name, steps, tuple(apart)))
     return found
 
 

@@ -19,7 +19,7 @@ def report(name: str, pictures_folder: Path, *, seeds: int, quick: bool, progres
     links = []
     for title, figure in drawn.items():
         file = f"oracle-{title.replace(' ', '-')}.png"
-        figure.savefig(pictures_folder / file, dpi=100)
+        pictures.save(figure, pictures_folder / file)
         links.append(f"![{title}]({pictures_folder.name}/{file})")
     return "\n\n".join([*links, text])
 
@@ -66,7 +66,13 @@ def _conditional(seeds: int, quick: bool, progress: Progress) -> Made:
     of = f"{steps} steps; {seeds} seeds of {count} samples, 95 % intervals"
     said = f"{of}; in brackets what infinitely many samples would give."
     drawn = {"conditional": pictures.conditional(rows, conditional.curves(steps))}
-    return f"{tables.conditional(rows)}\n\n{said}", drawn
+    parts = [
+        tables.conditional(rows),
+        said,
+        "The joint by the number of steps, of infinitely many samples:",
+        tables.by_steps(conditional.by_steps((8, 16) if quick else (16, 64, 256))),
+    ]
+    return "\n\n".join(parts), drawn
 
 
 def _curves(seeds: int, quick: bool, progress: Progress) -> Made:

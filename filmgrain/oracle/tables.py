@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from .conditional import Distances
+from .conditional import BySteps, Distances
 from .conditional import Row as Conditional
 from .distance import NFES
 from .distance import Row as Distance
@@ -12,9 +12,9 @@ from .orders import Row as Order
 TOO_FAR = 10.0  # of distances: no more digits
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first column to the left, all others to the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """The first `left` columns to the left, all others to the right."""
+    lines = [head, [*["---"] * left, *["---:"] * (len(head) - left)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -47,7 +47,7 @@ def distances(rows: list[Distance], study: str, grid: str | None = None) -> str:
     for (name, on), at in found.items():
         cells = [cell(at[budget].distance) if budget in at else "" for budget in budgets]
         lines.append([code(name), *([] if grid else [on]), *cells])
-    return table(head, lines)
+    return table(head, lines, left=1 if grid else 2)
 
 
 def floor(rows: list[Distance]) -> str:
@@ -57,6 +57,11 @@ def floor(rows: list[Distance]) -> str:
 def conditional(rows: list[Conditional]) -> str:
     head = ["method", "calls", "joint", "conditional mean", "conditional covariance"]
     return table(head, ([row.method, str(row.nfe or ""), *_pairs(row.sampled, row.exact)] for row in rows))
+
+
+def by_steps(rows: list[BySteps]) -> str:
+    head = ["method", *(f"{steps} steps" for steps in rows[0].steps)]
+    return table(head, ([row.method, *(f"{each:.3f}" for each in row.distances)] for row in rows))
 
 
 def _pairs(sampled: Distances, exact: Distances) -> Iterable[str]:

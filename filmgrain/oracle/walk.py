@@ -59,4 +59,5 @@ class Seeds:
 
 def label(sampler: str, options: Options) -> str:
     """Such as "unipc, order=3"."""
-    return ", ".join([sampler, *(f"{name}={value}" for name, value in options.items())])
+    shown = {name: f"{value:g}" if type(value) is float else value for name, value in options.items()}
+    return ", ".join([sampler, *(f"{name}={value}" for name, value in shown.items())])
