@@ -113,6 +113,37 @@ def test_channels_must_agree():
     assert "network.channels=1, but the data have 3" in refused(MINIMAL + "channels = 1")
 
 
+PICTURES = '[data]\nname = "image_folder"\nfolder = "x"\n[network]\n'
+TABLE = '[diffusion.schedule]\nname = "linear_beta"\nsteps = 2000\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            MINIMAL.replace("unet3d", "unet2d"),
+            "the data are clips, and unet2d is a network of images; set network.name",
+        ),
+        (
+            PICTURES + 'name = "ddpm_unet"',
+            "ddpm_unet takes steps, so it needs a schedule of steps; set diffusion.sched",
+        ),
+        (PICTURES + 'name = "unet2d"\nsteps = true', "linear_beta or another table, or network.steps=false"),
+        (
+            PICTURES + f'name = "ddpm_unet"\n{TABLE}',
+            "network.table=1000 has no row for step 1999; set network.table=2000",
+        ),
+    ],
+)
+def test_network_data_and_schedule_must_suit_each_other(text, message):
+    assert message in refused(text)
+
+
+def test_networks_of_steps_take_a_schedule_of_no_more_steps_than_they_know():
+    for name in ("ddpm_unet", "simple_unet"):
+        assert loads(PICTURES + f'name = "{name}"\n{TABLE.replace("2000", "300")}').diffusion.steps == 300
+
+
 def test_a_newer_format_is_refused():
     assert "format 99, of a newer version" in refused("format = 99\n[unheard_of]\n" + MINIMAL)
 
