@@ -1,0 +1,93 @@
+"""Feature extractors: pictures to vectors, in which samples and data are compared. One a file, each with `load`:
+
+    load(*, file: Path | None = None, data: Dataset | None = None, called: str = "", progress=...) -> Extractor
+
+file: of weights. data, called: what a classifier is trained on, and its name. Raises ValueError for what it lacks or
+cannot use, interop.Refused for a file that is not what it takes it for.
+
+The name of an extractor, with the first digits of its weights' hash in it, stands in the name of every number that is
+made with it, such as fd[small28-fashion-1a2b]; numbers of different extractors have nothing to say to each other.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from ...files import tensors
+from ...interop import Refused, torch_file
+
+DIGITS = 4  # of the hash that a name shows
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extractor:
+    """A network that makes features of pictures, and all that has to be said of it."""
+
+    network: nn.Module  # bytes (b, 3, h, w) to features (b, size); in evaluation mode
+    kind: str  # such as "inception"
+    size: int  # features
+    resize: str  # how pictures come to the size that the network wants
+    fid: bool = False  # its Fréchet distance may be called FID
+    about: str = ""  # whatever else a reader should know
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the weights alone: the same for every file that holds them."""
+        found = hashlib.sha256()
+        for name, tensor in sorted(_weights(self.network.state_dict()).items()):
+            found.update(f"{name} {tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.sha256[:DIGITS]}"
+
+    @torch.no_grad()
+    def __call__(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+        """Features in float64 on the CPU, computed where the network is."""
+        device = next(self.network.parameters()).device
+        return self.network(images.to(device)).double().cpu()
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a `.pt` or `.pth` file. Raises files.Malformed and interop.Refused."""
+    if path.suffix == ".safetensors":
+        return tensors.load(path)
+    contents = torch_file.load(path)
+    if not isinstance(contents, dict) or not all(isinstance(tensor, Tensor) for tensor in contents.values()):
+        raise Refused(f"{path} holds other things than tensors by name; expected a network's state dict")
+    return contents
+
+
+def fill(network: nn.Module, state: dict[str, Tensor], source: str, *, unused: tuple[str, ...] = ()) -> None:
+    """Puts weights into a network made on the meta device; `unused` are beginnings of names it has no place for.
+
+    Raises interop.Refused, which names the first tensor that differs.
+    """
+    place = _weights(network.state_dict())
+    for name, expected in place.items():
+        found = state.get(name)
+        if found is None or found.shape != expected.shape:
+            has = "is missing" if found is None else f"has shape {tuple(found.shape)}"
+            raise Refused(f"{source} is of another network: {name} {has}; expected {tuple(expected.shape)}")
+        if not found.is_floating_point() or not found.isfinite().all():
+            raise Refused(f"{source} is of no use: {name} ({found.dtype}) holds other than finite numbers")
+    for name, found in _weights(state).items():
+        if name not in place and not any(map(name.startswith, unused)):
+            raise Refused(f"{source} is of another network: {name} of shape {tuple(found.shape)} has no place in it")
+    counts = {name: torch.tensor(0) for name in network.state_dict() if name not in place}
+    network.load_state_dict({name: state[name].float() for name in place} | counts, assign=True)
+    network.eval().requires_grad_(False)
+
+
+def _weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the counts of batches that batch norms have seen, which no feature depends on."""
+    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
