@@ -1,0 +1,103 @@
+"""Samples measured against a reference: clouds of features of both, and every measure with its interval."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from .distances import TooFew, frechet, kid
+from .features import Extractor
+from .intervals import Measure, Number, measured
+from .manifold import BALLS, manifold
+
+MEASURES: dict[str, Measure] = {
+    "fd": lambda samples, reference: {"fd": frechet(samples, reference)},
+    "kid": lambda samples, reference: {"kid": kid(samples, reference)},
+    "manifold": manifold,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is measured, and how well."""
+
+    measures: tuple[str, ...] = tuple(MEASURES)
+    halves: int = 40  # random halves that make the intervals; 0: no intervals
+    seed: int = 0  # of the halves, of the samples' noise, and of which items make the reference
+
+    def __post_init__(self) -> None:
+        if not self.measures or (unknown := set(self.measures) - set(MEASURES)):
+            given = f'"{sorted(unknown)[0]}" is not one of the measures' if self.measures else "there is no measure"
+            raise ValueError(f"{given}; use some of {', '.join(MEASURES)}")
+        if self.halves < 0 or self.halves == 1:
+            raise ValueError(f"halves={self.halves} have no spread; use 0 for no intervals, or 20 and more")
+
+    def check(self, samples: int, reference: int, features: int) -> None:
+        """Raises TooFew, before hours of sampling, where there are not enough of either for what is to be measured."""
+        least = {"fd": features, "kid": 1, "manifold": BALLS}
+        for measure in self.measures:
+            needed = (least[measure] + 1) * (2 if self.halves else 1)
+            for name, count in {"samples": samples, "pictures of the reference": reference}.items():
+                if count < needed:
+                    why = f"{features} features" * (measure == "fd") or f"the measure {measure}"
+                    halves = ", of which halves are measured" * bool(self.halves)
+                    better = f", better {10 * features}" * (measure == "fd")
+                    raise TooFew(
+                        f"{count} {name} are too few for {measure}: {why}{halves} take {needed} or more{better}; "
+                        f"use more, or leave {measure} out of --measures"
+                    )
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Pictures by their features."""
+
+    features: Float[Tensor, "n d"]
+    sha256: str  # of the pictures themselves, in whatever order
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def cloud(
+    extractor: Extractor,
+    pictures: Iterable[UInt8[Tensor, "b 3 h w"]],
+    count: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Cloud:
+    """The features of `count` pictures, which come some at a time."""
+    features: list[Tensor] = []
+    hashes: list[bytes] = []
+    for part in pictures:
+        features.append(extractor(part))
+        hashes += [hashlib.sha256(picture.contiguous().numpy().tobytes()).digest() for picture in part]
+        if progress is not None:
+            progress(len(hashes), count)
+    return Cloud(torch.cat(features), hashlib.sha256(b"".join(sorted(hashes))).hexdigest())
+
+
+def measure(
+    samples: Cloud, reference: Cloud, config: Config, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Number]:
+    """Every measure by its name: fd, kid, precision, recall, density, coverage. Raises TooFew."""
+    config.check(len(samples), len(reference), samples.features.shape[1])
+    numbers: dict[str, Number] = {}
+    total = config.halves * len(config.measures)
+    for i, name in enumerate(config.measures):
+
+        def tell(done: int, _: int, before: int = i * config.halves) -> None:
+            if progress is not None:
+                progress(before + done, total)
+
+        numbers |= measured(
+            MEASURES[name],
+            samples.features,
+            reference.features,
+            halves=config.halves,
+            seed=config.seed,
+            progress=tell,
+        )
+    return numbers
