@@ -17,10 +17,13 @@ def noise_position(logsnr: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
     return 2000 / math.pi * torch.atan(torch.exp(-logsnr / 2))
 
 
-def sinusoid(position: Num[Tensor, " b"], width: int) -> Float[Tensor, "b {width}"]:
-    """Sines, then cosines, of width / 2 frequencies falling from 1 to 1 / 10000 (Vaswani et al. 2017, sec. 3.5)."""
+def sinusoid(position: Num[Tensor, " b"], width: int, shift: int = 1) -> Float[Tensor, "b {width}"]:
+    """Sines, then cosines, of width / 2 frequencies falling from 1 to 1 / 10000 (Vaswani et al. 2017, sec. 3.5).
+
+    f_i = 10000^(-i / (width / 2 - shift)): of shift 0 the last one stops short of 1 / 10000.
+    """
     half = width // 2
-    frequency = torch.exp(torch.arange(half, device=position.device) * (-math.log(10000) / (half - 1)))
+    frequency = torch.exp(torch.arange(half, device=position.device) * (-math.log(10000) / (half - shift)))
     angle = position[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
@@ -28,13 +31,13 @@ def sinusoid(position: Num[Tensor, " b"], width: int) -> Float[Tensor, "b {width
 class LevelEmbedding(nn.Module):
     """A noise level, joined by the condition's vector: sinusoid -> Linear -> GELU -> Linear."""
 
-    def __init__(self, width: int, activation: type[nn.Module] = nn.GELU):
+    def __init__(self, width: int, activation: type[nn.Module] = nn.GELU, shift: int = 1):
         super().__init__()
-        self.width = width
+        self.width, self.shift = width, shift
         self.layers = nn.Sequential(nn.Linear(width, 4 * width), activation(), nn.Linear(4 * width, 4 * width))
 
     def forward(self, position: Num[Tensor, " b"], vector: Float[Tensor, "b v"] | None) -> Float[Tensor, "b d"]:
-        level = self.layers(sinusoid(position, self.width))
+        level = self.layers(sinusoid(position, self.width, self.shift))
         return level if vector is None else torch.cat([level, vector.to(level)], dim=1)
 
 

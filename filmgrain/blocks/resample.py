@@ -14,14 +14,18 @@ def up(channels: int) -> nn.Module:
 
 
 class Half(nn.Module):
-    """A convolution of stride 2 (Ho et al. 2020, app. B)."""
+    """A convolution of stride 2 (Ho et al. 2020, app. B).
 
-    def __init__(self, channels: int):
+    corner: zeros lie below and at the right alone, as TensorFlow has it and so the authors' own code, not all round.
+    """
+
+    def __init__(self, channels: int, corner: bool = False):
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.corner = corner
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=0 if corner else 1)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
-        return self.conv(x)
+        return self.conv(nnf.pad(x, (0, 1, 0, 1)) if self.corner else x)
 
 
 class Double(nn.Module):

@@ -42,19 +42,32 @@ class PreNormBlock(nn.Module):
     """norm -> SiLU -> conv3 -> norm -> (1 + scale) . + shift -> SiLU -> dropout -> conv3, plus the input.
 
     The block of Dhariwal & Nichol (2021, sec. 3). A new one hands its input on, since its last convolution is zero.
+    scales: if not, the level is a shift alone, and comes before the second norm, as in Ho et al. (2020).
     """
 
-    def __init__(self, inputs: int, outputs: int, level: int, groups: int, dropout: float):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        level: int,
+        groups: int,
+        dropout: float,
+        *,
+        eps: float = 1e-5,
+        scales: bool = True,
+    ):
         super().__init__()
-        self.norm1, self.conv1 = GroupNorm(groups, inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.modulation = nn.Linear(level, 2 * outputs)
-        self.norm2, self.conv2 = GroupNorm(groups, outputs), zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.scales = scales
+        self.norm1, self.conv1 = GroupNorm(groups, inputs, eps), nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.modulation = nn.Linear(level, 2 * outputs if scales else outputs)
+        self.norm2, self.conv2 = GroupNorm(groups, outputs, eps), zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.dropout = nn.Dropout(dropout)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Float[Tensor, "n c h w"], level: Float[Tensor, "n d"]) -> Float[Tensor, "n c2 h w"]:
         h = self.conv1(nnf.silu(self.norm1(x)))
-        h = film(self.norm2(h), self.modulation(nnf.silu(level)))
+        told = self.modulation(nnf.silu(level))
+        h = film(self.norm2(h), told) if self.scales else self.norm2(h + told[:, :, None, None])
         return self.shortcut(x) + self.conv2(self.dropout(nnf.silu(h)))
 
 

@@ -17,6 +17,7 @@ class UNet(nn.Module):
 
     The first features and those behind every block and every halving go across, one to each block of the way back.
     `block(inputs, outputs, level)` makes a block of level 0 ... L - 1; it is called with features and the context.
+    corner: of each `Half`.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class UNet(nn.Module):
         blocks: int,
         block: Callable[[int, int, int], nn.Module],
         middle: Callable[[int], list[nn.Module]],
+        corner: bool = False,
     ):
         super().__init__()
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
@@ -35,7 +37,7 @@ class UNet(nn.Module):
                 self.downs.append(block(inputs, mult * width, level))
                 across.append(inputs := mult * width)
             if level < last:
-                self.downs.append(Half(inputs))
+                self.downs.append(Half(inputs, corner))
                 across.append(inputs)
         self.middle = nn.ModuleList(middle(inputs))
         for level, mult in reversed([*enumerate(mults)]):

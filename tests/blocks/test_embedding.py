@@ -81,6 +81,13 @@ def test_sinusoids_are_unit_circles_from_frequency_1_to_a_ten_thousandth():
     assert torch.allclose(sines[:, 0], position.sin()) and torch.allclose(sines[:, -1], (position / 10000).sin())
 
 
+def test_without_a_shift_frequencies_stop_one_short_of_a_ten_thousandth():
+    position = torch.tensor([1.0, 700.0])
+    sines, _ = sinusoid(position, 16, shift=0).chunk(2, dim=1)
+    longer, _ = sinusoid(position, 18).chunk(2, dim=1)  # nine frequencies that reach it
+    assert torch.allclose(sines, longer[:, :8]) and not torch.allclose(sinusoid(position, 16)[:, :8], sines)
+
+
 def test_a_condition_is_joined_to_the_level():
     embed, vector = LevelEmbedding(8), torch.randn(2, 5)
     level = embed(torch.tensor([1.0, 2.0]), vector)

@@ -31,6 +31,14 @@ def test_double_undoes_the_size_of_half():
     assert half.shape == (1, 4, 3, 5) and Double(4)(half).shape == x.shape
 
 
+@pytest.mark.parametrize(("corner", "first"), [(False, 0), (True, 1)])
+def test_half_keeps_every_second_pixel_from_the_first_or_of_a_corner_the_second(corner, first):
+    half, x = Half(2, corner), torch.randn(1, 2, 6, 8)
+    torch.nn.init.dirac_(half.conv.weight)
+    torch.nn.init.zeros_(half.conv.bias)
+    assert torch.equal(half(x), x[..., first::2, first::2])
+
+
 def test_double_sees_every_pixel_four_times():
     double, x = Double(2), torch.randn(1, 2, 3, 4)
     torch.nn.init.dirac_(double.conv.weight)

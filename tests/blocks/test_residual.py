@@ -51,5 +51,15 @@ def test_the_level_enters_behind_the_second_norm():
     assert torch.allclose(block(x, level), x + block.conv2(constant), atol=1e-6)
 
 
+def test_a_shift_alone_enters_before_the_second_norm():
+    torch.manual_seed(0)
+    block, x, level = PreNormBlock(4, 4, 5, 2, 0.0, scales=False), torch.randn(2, 4, 3, 3), torch.randn(2, 5)
+    nn.init.normal_(block.conv2.weight)
+    zeroed(block.conv1)
+    assert block.modulation.out_features == 4
+    told = block.modulation(nn.functional.silu(level))[:, :, None, None].expand(-1, -1, 3, 3)
+    assert torch.allclose(block(x, level), x + block.conv2(nn.functional.silu(block.norm2(told))), atol=1e-6)
+
+
 def test_zeroed_leaves_nothing():
     assert not any(parameter.any() for parameter in zeroed(nn.Linear(3, 2)).parameters())
