@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .learned import Learned
-from .tables import CosineBeta, LinearBeta, ScaledLinearBeta
+from .tables import CosineBeta, LinearBeta, ScaledLinearBeta, SigmoidBeta
 
 
 @runtime_checkable
@@ -101,6 +101,7 @@ SCHEDULES: dict[str, type] = {
     "linear_beta": LinearBeta,
     "scaled_linear_beta": ScaledLinearBeta,
     "cosine_beta": CosineBeta,
+    "sigmoid_beta": SigmoidBeta,
     "learned": Learned,
 }
 

@@ -100,6 +100,39 @@ class CosineBeta:
         return look_up(self.table, t)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SigmoidBeta:
+    """The discrete sigmoid schedule: alpha_bar falls from 1 to 0 as a sigmoid does (Jabri et al. 2022).
+
+    alpha_bar = (sigmoid(q) - sigmoid(u)) / (sigmoid(q) - sigmoid(p)),  p = start / tau, q = end / tau, u = p + t (q - p)
+    """
+
+    steps: int = 1000  # T
+    start: float = -3.0  # of the sigmoid, at t = 0
+    end: float = 3.0  # of the sigmoid, at t = 1
+    tau: float = 1.0  # temperature: a lower one passes the middle levels faster
+    beta_max: float = 0.999  # where the formula would go on to 1
+    zero_terminal_snr: bool = False  # rescale, so that no signal is left at t = 1; not with the prediction eps
+
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+        if not 0 < self.beta_max < 1:
+            raise ValueError(f"beta_max={self.beta_max} does not lie between 0 and 1; 0.999 is usual")
+        if not (-math.inf < self.start < self.end < math.inf and 0 < self.tau < math.inf):
+            given = f"start={self.start}, end={self.end}, tau={self.tau}"
+            raise ValueError(f"{given} are no sigmoid; use start < end and tau > 0, such as -3, 3 and 1")
+
+    @cached_property
+    def table(self) -> Float[Tensor, " T"]:
+        u = torch.linspace(self.start / self.tau, self.end / self.tau, self.steps + 1, dtype=torch.float64)
+        left = u[-1].sigmoid() - u.sigmoid()  # alpha_bar, but for a factor
+        table = logsnr_of_betas((1 - left[1:] / left[:-1]).clamp(max=self.beta_max))
+        return without_terminal_signal(table) if self.zero_terminal_snr else table
+
+    def __call__(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+        return look_up(self.table, t)
+
+
 def logsnr_of_betas(beta: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
     """log(alpha_bar / (1 - alpha_bar)), where alpha_bar is the running product of 1 - beta (Ho et al. 2020, eq. 4)."""
     log_alpha_bar = torch.log1p(-beta).cumsum(0)

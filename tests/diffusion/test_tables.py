@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from filmgrain.diffusion.process import renewed, sigma
-from filmgrain.diffusion.schedules import SCHEDULES
+from filmgrain.diffusion.schedules import SCHEDULES, Sigmoid
 from filmgrain.diffusion.tables import (
     ALPHA_BAR_MIN,
     CosineBeta,
     Discrete,
     LinearBeta,
     ScaledLinearBeta,
+    SigmoidBeta,
     logsnr_of_betas,
     look_up,
     scaled,
@@ -20,7 +21,7 @@ from filmgrain.diffusion.tables import (
 from filmgrain.model import Config
 
 F64 = torch.float64
-TABLES = [LinearBeta, ScaledLinearBeta, CosineBeta]
+TABLES = [LinearBeta, ScaledLinearBeta, CosineBeta, SigmoidBeta]
 tables = pytest.mark.parametrize("kind", TABLES)
 lengths = pytest.mark.parametrize("steps", [2, 3, 5, 20, 300, 1000, 4000])
 
@@ -97,6 +98,14 @@ def test_cosine_beta_is_its_formula_but_for_the_last_step():
     torch.testing.assert_close(CosineBeta().table.sigmoid()[:-1], (f / f[0])[1:-1], rtol=1e-8, atol=0)
     assert betas_of(CosineBeta().table)[-1].item() == pytest.approx(0.9999, abs=1e-9)
     assert betas_of(CosineBeta(beta_max=0.999).table)[-1].item() == pytest.approx(0.999, abs=1e-9)
+
+
+@pytest.mark.parametrize("settings", [{}, {"start": 0.0, "tau": 0.9}, {"start": -2.0, "end": 5.0}])
+def test_sigmoid_beta_is_the_continuous_one_at_its_steps_but_for_the_last(settings):
+    table, t = SigmoidBeta(**settings).table, torch.arange(1, 1001, dtype=F64) / 1000
+    continuous = Sigmoid(logsnr_min=-50.0, logsnr_max=50.0, **settings)(t)
+    torch.testing.assert_close(table[:-1], continuous[:-1], rtol=0, atol=1e-9)
+    assert betas_of(table)[-1].item() == pytest.approx(0.999, abs=1e-9)
 
 
 @tables
@@ -180,6 +189,9 @@ def test_only_tables_are_discrete():
         (lambda: ScaledLinearBeta(beta_first=0.02), "beta_first=0.02"),
         (lambda: CosineBeta(beta_max=1.0), "beta_max=1.0"),
         (lambda: CosineBeta(s=-0.1), "s=-0.1"),
+        (lambda: SigmoidBeta(steps=1), "steps=1"),
+        (lambda: SigmoidBeta(beta_max=0.0), "beta_max=0.0"),
+        (lambda: SigmoidBeta(start=3.0), "start=3.0, end=3.0, tau=1.0 are no sigmoid"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(wrong, words):
