@@ -9,6 +9,7 @@ from . import conditional, curves, distance, orders, pictures, tables
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+QUICK = "*Of `--quick`: a shape, no figures to quote.*"
 Progress = Callable[[int, int], None]
 
 
@@ -21,7 +22,7 @@ def report(name: str, pictures_folder: Path, *, seeds: int, quick: bool, progres
         file = f"oracle-{title.replace(' ', '-')}.png"
         pictures.save(figure, pictures_folder / file)
         links.append(f"![{title}]({pictures_folder.name}/{file})")
-    return "\n\n".join([*links, text])
+    return "\n\n".join([*([QUICK] if quick else []), *links, text])
 
 
 Made = tuple[str, Mapping[str, "Figure"]]

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from filmgrain.cli import main
 from filmgrain.oracle.estimate import Estimate, estimate, student
 from filmgrain.oracle.page import PAGE, begin, blank, fill
-from filmgrain.oracle.report import STUDIES, report
+from filmgrain.oracle.report import QUICK, STUDIES, report
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -49,19 +50,48 @@ def test_the_page_of_the_documentation_has_every_part_filled():
     text = (DOCS / PAGE).read_text(encoding="utf-8")
     for name in STUDIES:
         part = text.split(begin(name))[1].split("<!-- /oracle -->")[0]
-        assert "pictures/oracle-" in part
+        assert "pictures/oracle-" in part and QUICK not in part
     pictures = list((DOCS / "pictures").glob("oracle-*.png"))
     assert pictures and all(picture.stat().st_size <= 100_000 for picture in pictures)
 
 
-@pytest.mark.parametrize("name", ["orders", "conditional", "curves"])
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_study_makes_its_part_of_the_page(tmp_path, name):
     pytest.importorskip("matplotlib")
     told = []
     part = report(name, tmp_path / "pictures", seeds=2, quick=True, progress=lambda *at: told.append(at))
-    assert told[-1][0] == told[-1][1] > 0
+    assert told[-1][0] == told[-1][1] > 0 and part.startswith(QUICK)
     for picture in (tmp_path / "pictures").iterdir():
         assert f"(pictures/{picture.name})" in part
         assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size < 100_000
     if name == "conditional":
         assert "| covariance-aware | 16 |" in part
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as left:
+        main(["oracle", *arguments])
+    return left.value.code
+
+
+def test_the_command_writes_a_page_and_keeps_its_prose(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    assert run("--only", "curves", "--out", str(tmp_path)) == 0
+    assert str(tmp_path / PAGE) in capsys.readouterr().out.replace("\n", "")
+    page = (tmp_path / PAGE).read_text(encoding="utf-8")
+    assert "(pictures/oracle-weightings.png)" in page
+    (tmp_path / PAGE).write_text(page + "\nprose\n", encoding="utf-8")
+    assert run("--only", "curves", "--out", str(tmp_path)) == 0
+    assert (tmp_path / PAGE).read_text(encoding="utf-8") == page + "\nprose\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--only", "curve"), 'no study; did you mean "curves"?'),
+        (("--seeds", "1"), "--seeds 1 gives no interval; use 2 or more"),
+    ],
+)
+def test_the_command_refuses_in_one_line(arguments, words, capsys, tmp_path):
+    assert run(*arguments, "--out", str(tmp_path)) == 2
+    assert words in capsys.readouterr().err and not list(tmp_path.iterdir())
