@@ -104,7 +104,8 @@ class CosineBeta:
 class SigmoidBeta:
     """The discrete sigmoid schedule: alpha_bar falls from 1 to 0 as a sigmoid does (Jabri et al. 2022).
 
-    alpha_bar = (sigmoid(q) - sigmoid(u)) / (sigmoid(q) - sigmoid(p)),  p = start / tau, q = end / tau, u = p + t (q - p)
+    alpha_bar = (sigmoid(q) - sigmoid(u)) / (sigmoid(q) - sigmoid(p))
+    with p = start / tau, q = end / tau, u = p + t (q - p)
     """
 
     steps: int = 1000  # T
