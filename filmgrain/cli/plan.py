@@ -30,6 +30,7 @@ def plan(
     from ..allocator import keep_freed_memory
 
     keep_freed_memory()  # before torch allocates
+    from .. import runs
     from ..data.plan import plan as planned
     from ..defaults import explained
     from ..recipe import override
@@ -44,26 +45,31 @@ def plan(
     if not hasattr(recipe.data, "folder"):
         raise Usage(f"data.name={name_of(recipe.data)} reads no folder, so there is nothing to plan")
     with progress("decoding") as bar:
-        found = planned(recipe.data, bar)
+        found = planned(runs.datasets(recipe, bar))
     used = [fate for fate in found.fates if not fate.refused]
     refused = [fate for fate in found.fates if fate.refused]
-    _table(used, every)
+    if used:
+        _table(used, every)
     _refusals(refused, every)
     say("", *(line for line in found.summary if not line.startswith("refused ")))
     say("", "chosen, unless you set it otherwise:", *(f"  {reason}" for reason in reasons))
-    _cost(recipe, items=sum(fate.train for fate in used))
+    _cost(recipe, items=found.items)
     typed = [word for setting in settings or () for word in ("--set", setting)]
     say("", f"next: filmgrain train {shlex.join([folder, *typed])}")
 
 
 def _table(fates: list["Fate"], every: bool) -> None:
-    table = Table("file", "frames", "fps", "size", "scaled to", "kept", "windows", "held out", box=None)
+    """A row a file; of pictures without what only clips have."""
+    clips = any(fate.frames > 1 for fate in fates)
+    timed = ("frames", "fps") if clips else ()
+    table = Table("file", *timed, "size", "scaled to", "kept", "windows" if clips else "train", "held out", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     for fate in fates if every else fates[:SHOWN]:
         size, scaled = f"{fate.width}x{fate.height}", f"{fate.scaled[1]}x{fate.scaled[0]}"
-        seen, items = (f"{fate.frames}", f"{fate.fps:.3g}", size, scaled), (f"{fate.train}", f"{fate.held_out}")
-        table.add_row(escape(fate.path), *seen, f"{fate.kept:.0%}", *items)  # escaped: names may have [brackets]
+        seen = (f"{fate.frames}", f"{fate.fps:.3g}") if clips else ()
+        items = f"{fate.kept:.0%}", f"{fate.train}", f"{fate.held_out}"
+        table.add_row(escape(fate.path), *seen, size, scaled, *items)  # escaped: names may have [brackets]
     console.print(table)
     _rest(len(fates), every)
 

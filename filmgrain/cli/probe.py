@@ -46,7 +46,6 @@ def kept_gigabytes(recipe: "Recipe") -> float:
     """
     import torch
 
-    from ..diffusion.cond import Cond
     from .flow import blueprint
 
     model = blueprint(recipe).train()
@@ -59,5 +58,5 @@ def kept_gigabytes(recipe: "Recipe") -> float:
 
     batch = recipe.train.batch
     with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        model.raw(torch.zeros(batch, *model.shape), torch.zeros(batch), Cond())
+        model.raw(torch.zeros(batch, *model.shape), torch.zeros(batch), model.null(batch))
     return kept / 1e9

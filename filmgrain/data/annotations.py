@@ -11,7 +11,7 @@ be read is refused by name, and the picture is used without it.
 import codecs
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,13 @@ class Annotations:
 
     @property
     def classes(self) -> list[str] | None:
-        """Every name once, 2 before 10; a label is its index here. None without labels."""
-        return sorted(sorted(set(self.labels.values())), key=natural_text) or None
+        """Of the labels; a label's number is its index here. None without labels."""
+        return in_order(self.labels.values()) or None
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Every name once, 2 before 10."""
+    return sorted(sorted(set(names)), key=natural_text)
 
 
 def annotations(listing: Listing, labels: str) -> Annotations:

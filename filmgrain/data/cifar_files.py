@@ -1,5 +1,6 @@
 """Where CIFAR's files are: in a .tar.gz, which is read through without unpacking it, or in a folder."""
 
+import os
 import re
 import tarfile
 import zlib
@@ -45,14 +46,14 @@ class Place:
 
 def places(path: Path) -> list[Place]:
     """Every edition in a folder, unpacked or as an archive; or that of an archive. Reads no more than names."""
-    if path.is_file():
+    if os.path.isfile(path):
         return [Place(path, edition) for edition in _in_archive(path)]
     found = []
     for name, edition in EDITIONS.items():
         for folder in (path, path / name):
-            if all((folder / file).is_file() for file in (edition.train[0], edition.names.format("fine"))):
+            if all(os.path.isfile(folder / file) for file in (edition.train[0], edition.names.format("fine"))):
                 found.append(Place(folder, name))
-    archives = [p for p in sorted(path.glob("*")) if ARCHIVE.fullmatch(p.name) and p.is_file()]
+    archives = [p for p in sorted(path.glob("*")) if ARCHIVE.fullmatch(p.name) and os.path.isfile(p)]
     unpacked = {place.edition for place in found}
     return found + [Place(p, edition) for p in archives for edition in _in_archive(p) if edition not in unpacked]
 

@@ -5,6 +5,7 @@ bytes. Pictures are kept in memory: 47 MB for the 60,000 of MNIST.
 """
 
 import gzip
+import os
 import random
 import re
 import zlib
@@ -112,10 +113,12 @@ def sets(folder: Path) -> dict[str, Files]:
     """The sets of idx files in a folder, or in raw/ or NAME/raw/ below it, by the start of their names."""
     found: dict[str, Files] = {}
     for place in (folder, folder / "raw", *sorted(folder.glob("*/raw"))):
-        for path in sorted(place.iterdir()) if place.is_dir() else ():
-            if (name := NAME.fullmatch(path.name)) and path.is_file():
-                files = found.setdefault(name[1], {})
-                files.setdefault((SPLITS[name[2].lower()], name[3].lower()), path)  # the plain one before the .gz
+        names = sorted(os.listdir(place)) if os.path.isdir(place) and os.access(place, os.R_OK) else []
+        for name in names:
+            parts = NAME.fullmatch(name)
+            if parts and os.path.isfile(place / name):
+                files = found.setdefault(parts[1], {})
+                files.setdefault((SPLITS[parts[2].lower()], parts[3].lower()), place / name)  # plain before .gz
     return found
 
 

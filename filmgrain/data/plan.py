@@ -1,16 +1,15 @@
 """What becomes of every file of a folder, told before any training.
 
-`plan` decodes into the cache what training would decode, so that it knows of every file what will be, and training
-begins at once after it.
+The datasets have decoded into the cache what training would decode, so that it is known of every file what will be, and
+training begins at once after it.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import image_folder, video_folder
-from .prepare import Progress
-from .split import SPLITS
+from .cache import Entry
 from .suggest import Suggestion, suggest
 
 __all__ = ["Fate", "Plan", "Suggestion", "plan", "suggest"]
@@ -34,27 +33,28 @@ class Fate:
 
 @dataclass(frozen=True)
 class Plan:
-    fates: list[Fate]  # files that are used, then those refused
+    fates: list[Fate]  # files that are used, then those refused; none for data that are one archive
     ignored: Counter[str]  # files that are no media, by suffix
     summary: list[str]  # of both splits
+    items: int  # an epoch of training
 
 
-def plan(config: video_folder.Config | image_folder.Config, progress: Progress | None = None) -> Plan:
-    """What becomes of every file. Raises `NoData` if none can be used."""
-    dataset: type[Any] = video_folder.Dataset if isinstance(config, video_folder.Config) else image_folder.Dataset
+def plan(datasets: Mapping[str, Any]) -> Plan:
+    """What the datasets of both splits, by the name of the split, make of their files."""
     fates: dict[str, Fate] = {}
     summary: dict[str, None] = {}  # without repetition, in order
-    for split in SPLITS:
-        data = dataset(config, split, progress)
+    for split, data in datasets.items():
         summary |= dict.fromkeys(data.summary())
-        for name, entry, items in data.shares():
-            fate = fates.get(name) or _of(name, entry, config)
+        for name, entry, items in data.shares() if hasattr(data, "shares") else ():
+            fate = fates.get(name) or _of(name, entry, data.config)
             fates[name] = replace(fate, **{split: items})
-    refused = [Fate(path=refused.path, refused=refused.reason) for refused in data.refused]
-    return Plan([*fates.values(), *refused], data.listing.ignored, list(summary))
+    train = datasets["train"]
+    refused = [Fate(path=file.path, refused=file.reason) for file in getattr(train, "refused", ())]
+    ignored = train.listing.ignored if hasattr(train, "listing") else Counter()
+    return Plan([*fates.values(), *refused], ignored, list(summary), len(train))
 
 
-def _of(name: str, entry: video_folder.Entry, config: video_folder.Config | image_folder.Config) -> Fate:
+def _of(name: str, entry: Entry, config: Any) -> Fate:
     frames, height, width, _ = entry.shape
     return Fate(
         path=name,
