@@ -1,6 +1,7 @@
 """How samples are drawn: the sampler and its options, the grid of noise levels, and what keeps x0 in range."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType, NoneType, UnionType
@@ -141,7 +142,24 @@ def warnings(diffusion: Diffusion, config: Config) -> list[str]:
     found = [terminal.warning(diffusion.schedule)]
     if config.threshold == "none":
         found.append(terminal.warning_unclipped(diffusion.schedule, diffusion.prediction))
+    found.append(_too_steep(diffusion, config))
     return [sentence for sentence in found if sentence]
+
+
+def _too_steep(diffusion: Diffusion, config: Config) -> str | None:
+    """Of a sampler whose steps may take sigma / alpha down by so much and no more, on a grid that takes larger ones."""
+    steepest = getattr(find("samplers", config.sampler), "STEEPEST", math.inf)
+    try:
+        finite = config.grid_of(diffusion.schedule)[:-1].double()
+    except ValueError:  # which is said when samples are asked for
+        return None
+    fall = math.exp(finite.diff().max().item() / 2) if len(finite) > 1 else 1.0
+    if fall <= steepest:
+        return None
+    return (
+        f"a step of this grid takes sigma / alpha down {fall:,.0f} times, and {config.sampler} goes wrong above "
+        f"{steepest:.0f}; use grid=karras, more steps, or the sampler unipc"
+    )
 
 
 def _takes_noise(module: ModuleType) -> bool:

@@ -15,6 +15,7 @@ from . import Noise, Step, per_sample
 
 ORDER = None
 MULTISTEP = True  # its churn is shared out among the steps of a whole walk
+STEEPEST = 20.0  # r_t / r_s of a step: beyond, the correction overshoots by more than it mends
 
 
 def nfe(steps: int) -> int:

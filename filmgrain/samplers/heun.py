@@ -14,6 +14,7 @@ from . import Step, per_sample
 
 ORDER = 2
 MULTISTEP = False
+STEEPEST = 20.0  # r_t / r_s of a step: beyond, the correction overshoots by more than it mends
 
 
 def nfe(steps: int) -> int:

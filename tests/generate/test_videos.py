@@ -143,6 +143,10 @@ def test_options_change_what_is_declared():
 def test_signal_at_the_end_is_warned_of():
     assert warnings(Diffusion(), Config()) == []
     assert "dB" in warnings(Diffusion(schedule=LinearBeta(steps=300, scale=False)), Config())[0]
+    (steep,) = warnings(Diffusion(), Config(sampler="heun", steps=16))
+    assert "use grid=karras" in steep
+    assert warnings(Diffusion(), Config(sampler="heun", steps=32, grid="karras")) == []
+    assert warnings(Diffusion(), Config(sampler="unipc", steps=16)) == []
     assert "multiplies" in warnings(Diffusion(prediction="eps"), Config(threshold="none"))[0]
 
 
