@@ -121,7 +121,8 @@ def _text(listing: Listing, path: Path) -> str | None:
 def _read_metadata(listing: Listing, found: Annotations) -> None:
     """Of each folder's metadata.jsonl, what can be used; a refusal tells of the rest by its first line."""
     stills = {os.path.normpath(path): path for path in listing.stills}
-    folders = {folder for path in listing.stills for folder in path.parents if folder.is_relative_to(listing.root)}
+    holding = {path.parent for path in listing.stills}
+    folders = {folder for inner in holding for folder in (inner, *inner.parents) if folder.is_relative_to(listing.root)}
     for folder in sorted(folders):
         path = folder / METADATA
         if not os.path.isfile(path):

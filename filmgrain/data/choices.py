@@ -13,10 +13,16 @@ from .cache import Source
 
 FRAMES = 16  # of a window, as in Ho et al. (2022), unless clips are shorter
 PACE = 12.0  # frames a second that show most motions
+LOOKED_AT = 1000  # pictures, or files of shards, at most
 ALIKE = 1.05  # ratio up to which rates and aspects count as one
 
 File = TypeVar("File", bound=Source)
 Choice = tuple[dict[str, Any], str]  # settings, and "setting=value: why"
+
+
+def some(files: Sequence[File]) -> Sequence[File]:
+    """Evenly spread, and no more than a look at each can be afforded of."""
+    return files[:: -(-len(files) // LOOKED_AT) or 1]
 
 
 def probed(paths: Iterable[File]) -> Iterable[tuple[File, Info]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..files.folder import SUFFIXES, natural, pictures_in
 from ..files.kinds import VIDEOS, kind
-from ..files.video import Unreadable, probe
+from ..files.video import Unreadable, moves
 from . import NoData
 
 EXPECTED = "GIF, MP4, WebM, MKV, AVI, MOV, animated WebP or PNG, folders of frames; or pictures, for image_folder"
@@ -125,7 +125,7 @@ def _sort_in(listing: Listing, path: Path) -> None:
             listing.refuse(path, "is no picture or video, whatever its name says" if status.st_size else "is empty")
         elif name is None:
             listing.ignored[path.suffix.lower() or "without suffix"] += 1
-        elif name in VIDEOS or (name in MAYBE_MOVING and probe(path).frames > 1):
+        elif name in VIDEOS or (name in MAYBE_MOVING and moves(path)):
             listing.videos.append(path)
         else:
             listing.stills.append(path)

@@ -13,11 +13,9 @@ from ..files.member import Member
 from ..files.video import Info
 from . import NoData, cache, cifar, cifar_files, idx, image_folder, shards, tar_index, video_folder
 from .annotations import annotations, in_order
-from .choices import for_clips, probed, size
+from .choices import for_clips, probed, size, some
 from .likeness import unlike
 from .listing import Listing, look, nothing
-
-LOOKED_AT = 1000  # files of shards, at most, from which settings are chosen
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def suggest(folder: str, *, largest: int = 64) -> Suggestion:
             return _cifar(folder)
     listing = look(folder)
     clips = {path: info for path, info in probed(listing.videos) if info.frames > 1}
-    stills = {} if clips and not unlike(list(clips)) else dict(probed(listing.stills))
+    stills = {} if clips and not unlike(list(clips)) else dict(probed(some(listing.stills)))
     if stills:
         return _pictures(listing, stills, largest, films=len(clips))
     if clips:
@@ -78,7 +76,7 @@ def _pictures(listing: Listing, stills: Mapping[Path, Info], largest: int, films
     if films:
         videos = f"no film in {films:,} folders of numbered pictures, whose neighbours are too unlike"
     settings, why = size(list(stills.values()), largest)
-    reasons = [f'name="image_folder": {len(stills):,} pictures and {videos}', why]
+    reasons = [f'name="image_folder": {len(listing.stills):,} pictures and {videos}', why]
     said = annotations(listing, "auto")
     if said.classes:
         reasons.append(f'labels="auto": {len(said.classes):,} classes, {", ".join(said.classes[:4])} ...')
@@ -91,8 +89,7 @@ def _shards(folder: str, largest: int) -> Suggestion:
     rows = [(path, row) for path in found for row in tar_index.index(path, cache.folder()).rows]
     moves = 2 * sum(row.moves for _, row in rows) > len(rows)
     kept = [(path, row) for path, row in rows if row.moves == moves]
-    every = -(-len(kept) // LOOKED_AT) or 1
-    infos = dict(probed([Member(path, row.name, row.offset, row.size) for path, row in kept[::every]]))
+    infos = dict(probed(some([Member(path, row.name, row.offset, row.size) for path, row in kept])))
     classes = in_order(row.label for _, row in kept if row.label is not None)
     if not infos:
         raise NoData(f"{folder} holds no usable picture or video in its {len(found)} tar shards")

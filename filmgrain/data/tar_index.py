@@ -19,7 +19,7 @@ from typing import Any
 from ..files.folder import SUFFIXES
 from ..files.kinds import HEAD, VIDEOS, kind_of
 from ..files.member import Member
-from ..files.video import Unreadable, probe
+from ..files.video import Unreadable, moves
 from .annotations import LONGEST, caption_of, one_line, said_in
 from .listing import MAYBE_MOVING, VIDEO_SUFFIXES
 
@@ -136,12 +136,12 @@ def _row(group: dict[str, Member], found: Index) -> Row | None:
     (_, _, kind, member), *others = sorted(shown, key=lambda one: one[:2])  # 1.jpg before 1.mask.png
     found.ignored += Counter(Path(other.name).suffix.lower() for *_, other in others)
     try:
-        moves = kind in VIDEOS or (kind in MAYBE_MOVING and probe(member).frames > 1)
+        moving = kind in VIDEOS or (kind in MAYBE_MOVING and moves(member))
     except Unreadable as error:
         found.refused.append((member.name, error.reason))
         return None
     caption, label = _said(group, found)
-    return Row(member.name, member.offset, member.size, _digest(member), moves, caption, label)
+    return Row(member.name, member.offset, member.size, _digest(member), moving, caption, label)
 
 
 def _said(group: dict[str, Member], found: Index) -> tuple[str | None, str | None]:

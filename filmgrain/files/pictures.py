@@ -44,6 +44,12 @@ def info(file: BinaryIO, kind: str) -> Info:
     return Info(len(shown), height, width, sum(shown) if len(shown) > 1 else 0.0)
 
 
+def count(file: BinaryIO, kind: str) -> int:
+    """The number of frames; only an AVIF is decoded for it."""
+    with opened(file, kind) as image:
+        return len(_delays(file, image, kind))
+
+
 def frames(file: BinaryIO, kind: str, background: RGB) -> Iterator[tuple[float, float, Image.Image]]:
     """Each frame's start and length in seconds, and its RGB image."""
     start = 0.0

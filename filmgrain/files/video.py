@@ -17,7 +17,7 @@ from .clip import BUDGET, Budget, Clip, Info, Unreadable, naming
 from .kinds import HEAD, PICTURES, kind_of
 from .member import Member
 
-__all__ = ["BUDGET", "Budget", "Clip", "Info", "Unreadable", "probe", "read"]
+__all__ = ["BUDGET", "Budget", "Clip", "Info", "Unreadable", "moves", "probe", "read"]
 
 Size = Callable[[int, int], tuple[int, int]]  # (height, width) of a file -> (height, width) of its clip
 Frames = Iterator[tuple[float, float, Image.Image]]  # start and length in seconds, RGB
@@ -33,6 +33,13 @@ def probe(path: str | PathLike[str]) -> Info:
             return folder.info(path)
         with _opened(path) as (file, kind):
             return (pictures if kind in PICTURES else containers).info(file, kind)
+
+
+def moves(path: str | PathLike[str]) -> bool:
+    """Whether a file says that it is a video or an animation. Reads its headers, so it may be damaged all the same."""
+    path = _given(path)
+    with naming(path), _opened(path) as (file, kind):
+        return kind not in PICTURES or pictures.count(file, kind) > 1
 
 
 def read(

@@ -12,7 +12,7 @@ from PIL import Image
 from samples import ANIMATIONS, STILLS, VIDEOS, disc, make_video
 
 from filmgrain.files.kinds import PICTURES, kind
-from filmgrain.files.video import Budget, Unreadable, probe, read
+from filmgrain.files.video import Budget, Unreadable, moves, probe, read
 
 LOSSLESS = {"a.png", "ffv1.mkv", "s.png", "s.bmp", "s.tiff"}
 
@@ -33,6 +33,11 @@ def test_a_still_is_one_frame_of_no_duration(sample, moving, name):
     error = np.abs(clip.frames.astype(int) - moving[:1])
     assert clip.frames.shape == (1, 48, 64, 3) and clip.duration == clip.fps == 0
     assert error.max() == 0 if name in LOSSLESS else error.mean() < 6
+
+
+@pytest.mark.parametrize("name", [*VIDEOS, *ANIMATIONS, *STILLS])
+def test_what_moves_is_known_by_its_headers(sample, name):
+    assert moves(sample(name)) == (name not in STILLS)
 
 
 @pytest.mark.parametrize("name", [*VIDEOS, *ANIMATIONS, *STILLS])
