@@ -1,5 +1,6 @@
 """Every example runs, with settings so small that it takes seconds; a new one with `--steps 2` and nothing else."""
 
+import json
 import random
 import runpy
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from filmgrain import recipe as recipes
 from filmgrain import runs
+from filmgrain.data import image_folder
 from filmgrain.data.fireworks import Config, Dataset
 from filmgrain.files.encode import write_gif
 from filmgrain.files.image import write_png
@@ -25,6 +27,7 @@ ARGUMENTS = {  # what is typed, and what is then there
     "write_a_sampler": (["run", "--steps", "2"], ["own_sampler.gif"]),
     "denoising_steps": (["run", "--steps", "3"], ["denoising.gif", "denoising.png"]),
     "cut_clips": (["out", "clips/0.gif", "--seconds", "0.4", "--side", "8"], ["out/0-000.mp4"]),
+    "caption_emoji": (["emoji.json", "pictures"], []),
     "moving_stickers": (["out", "pictures", "--side", "16"], []),
 }
 
@@ -40,6 +43,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
         clip = np.ascontiguousarray(data.item(number, random.Random(number))["x"].transpose(1, 2, 3, 0))
         write_gif(folder / f"clips/{number}.gif", clip, fps=5)
         write_png(folder / f"pictures/{number}.png", clip[0])
+    emoji = [{"image": "0.png", "name": "ROCKET", "category": "Travel", "skin_variations": {"x": {"image": "1.png"}}}]
+    (folder / "emoji.json").write_text(json.dumps(emoji))
     small = ["data.frames=3", "data.height=8", "data.width=8"]
     runs.train(recipes.override(recipes.load("fireworks"), [*TINY, *small]), folder / "run")
     return folder
@@ -48,7 +53,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_runs(path, material, tmp_path, monkeypatch, capsys):
     arguments, expected = ARGUMENTS.get(path.stem, (["--steps", "2"], []))
-    for name in ("clips", "pictures", "run"):
+    for name in ("clips", "pictures", "run", "emoji.json"):
         (tmp_path / name).symlink_to(material / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -56,6 +61,20 @@ def test_it_runs(path, material, tmp_path, monkeypatch, capsys):
     runpy.run_path(str(path), run_name="__main__")
     for made in expected:
         assert kind(tmp_path / made) == {".png": "png", ".gif": "gif", ".mp4": "mp4"}[Path(made).suffix]
+
+
+def test_captions_of_emoji_are_what_image_folder_reads(tmp_path, monkeypatch):
+    for name in ("0", "1"):
+        write_png(tmp_path / f"{name}.png", np.zeros((8, 8, 3), np.uint8))
+    rows = [{"image": f"{n}.png", "name": f"NAME {n}", "category": f"Kind {n}"} for n in range(3)]
+    (tmp_path / "emoji.json").write_text(json.dumps(rows))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "argv", ["caption_emoji.py", str(tmp_path / "emoji.json"), str(tmp_path)])
+    runpy.run_path(str(EXAMPLES[0].parent / "caption_emoji.py"), run_name="__main__")
+    data = image_folder.Dataset(image_folder.Config(folder=str(tmp_path), height=8, width=8, held_out=0.0))
+    items = [data.item(n, random.Random(0)) for n in range(len(data))]
+    assert data.classes == ["Kind 0", "Kind 1"] and not data.refused
+    assert [(item["label"], item["caption"]) for item in items] == [(0, "name 0"), (1, "name 1")]
 
 
 def test_the_example_sampler_is_of_second_order():
