@@ -22,8 +22,6 @@ def flow(recipe: "Recipe") -> list[Row]:
     """The top-level parts of the recipe's network, for a batch of one; on the meta device, without weights."""
     import torch
 
-    from ..diffusion.cond import Cond
-
     rows: list[Row] = []
     model = blueprint(recipe)
 
@@ -33,7 +31,7 @@ def flow(recipe: "Recipe") -> list[Row]:
     for name, module in _parts(model.network):
         module.register_forward_hook(partial(note, name))
     with torch.device("meta"), torch.no_grad():
-        output = model.raw(torch.zeros(1, *model.shape), torch.zeros(1), Cond())
+        output = model.raw(torch.zeros(1, *model.shape), torch.zeros(1), model.null(1))
     return [*rows, Row("F", "the network's output", tuple(output.shape), count(model))]
 
 

@@ -76,8 +76,9 @@ def test_a_folder_is_recognised_planned_and_trained_on(run, tmp_path, name):
     code, out, err = run("train", "data", "--run", "run", *FLAGS, "--set", "network.condition=8")
     assert (code, err) == (0, "") and "trained: run" in out
     assert "[conditions.label]" in (tmp_path / "run" / "recipe.toml").read_text()
-    code, out, err = run("sample", "run", "--count", "2")
-    assert (code, err) == (0, "")
+    for command in (["sample", "run", "--count", "2"], ["show", "run"]):
+        code, out, err = run(*command)
+        assert (code, err) == (0, "")
 
 
 def test_a_recipe_names_its_format(run, tmp_path):
