@@ -24,7 +24,8 @@ class Dataset(Protocol):
     def item(self, index: int, rng: random.Random) -> dict[str, Any]:
         """One item: "x" uint8 (c f h w) or (c h w), "source" where it came from, and whatever else the dataset knows.
 
-        A function of (index, the state of `rng`) alone, with the same keys for every item.
+        A function of (index, the state of `rng`) alone, with the same keys for every item: "label", a number, if the
+        dataset has `classes`, the list of their names; "caption", a text, "" where there is none.
         """
         ...
 

@@ -1,5 +1,6 @@
 """A file inside of a tar, read where it lies: nothing is unpacked."""
 
+import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -23,8 +24,8 @@ class Member:
     def open(self) -> BinaryIO:
         """Its bytes. Raises EOFError where the archive has been cut since it was listed."""
         with self.archive.open("rb") as file:
+            there = max(0, os.fstat(file.fileno()).st_size - self.offset)
+            if there < self.size:
+                raise EOFError(f"is cut short: {there:,} of {self.size:,} bytes")
             file.seek(self.offset)
-            content = file.read(self.size)
-        if len(content) < self.size:
-            raise EOFError(f"is cut short: {len(content):,} of {self.size:,} bytes")
-        return BytesIO(content)
+            return BytesIO(file.read(self.size))
