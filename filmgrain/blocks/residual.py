@@ -18,11 +18,14 @@ def film(x: Float[Tensor, "n c h w"], modulation: Float[Tensor, "n c2"]) -> Floa
 class ResidualBlock(nn.Module):
     """conv3 -> norm -> (1 + scale) . + shift -> SiLU -> conv3 -> norm -> SiLU, plus the input.
 
-    `norm(channels)` makes a norm; `level` None at construction leaves the modulation out.
+    `norm(channels)` makes a norm; `level` None at construction: no modulation. dropout: behind the first SiLU.
     """
 
-    def __init__(self, inputs: int, outputs: int, level: int | None, norm: Callable[[int], nn.Module]):
+    def __init__(
+        self, inputs: int, outputs: int, level: int | None, norm: Callable[[int], nn.Module], dropout: float = 0.0
+    ):
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.modulation = None if level is None else nn.Linear(level, 2 * outputs)
         self.conv1, self.norm1 = nn.Conv2d(inputs, outputs, 3, padding=1), norm(outputs)
         self.conv2, self.norm2 = nn.Conv2d(outputs, outputs, 3, padding=1), norm(outputs)
@@ -34,7 +37,7 @@ class ResidualBlock(nn.Module):
         h = self.norm1(self.conv1(x), frames)
         if self.modulation is not None and level is not None:
             h = film(h, self.modulation(nnf.silu(level)).repeat_interleave(frames, dim=0))  # (b f) 2c
-        h = self.norm2(self.conv2(nnf.silu(h)), frames)
+        h = self.norm2(self.conv2(self.dropout(nnf.silu(h))), frames)
         return nnf.silu(h) + self.shortcut(x)
 
 

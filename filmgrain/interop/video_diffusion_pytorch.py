@@ -15,8 +15,10 @@ from torch import Tensor
 from ..diffusion.tables import CosineBeta, logsnr_of_betas
 from ..model import Config as ModelConfig
 from ..networks.unet3d import Config, Network
-from . import Imported, Refused, torch_file
+from . import Imported, Refused, about, torch_file
+from .state_dict import fit, shape_of, under
 
+KIND = "video-diffusion-pytorch"
 FIRST = "init_conv.weight"  # the tensor by which a Unet3D is known, whatever its prefix
 STEPS = 1000  # of the peer's schedule by default, where a bare Unet3D does not say
 BUFFERS = (  # of GaussianDiffusion, all made from betas
@@ -50,19 +52,14 @@ THEIRS = [  # our names -> theirs, each applied in turn
 ]
 
 
-def read(path: Path, *, frames: int, height: int, width: int) -> Imported:
-    """The checkpoint's networks, raw and averaged, and the shape of what they shall sample, which no checkpoint holds.
+def read(path: Path, *, size: int = 64, frames: int = 10) -> Imported:
+    """The checkpoint's networks, raw and averaged. size, frames: of what they shall sample, which no checkpoint holds.
 
-    Raises `Refused` for a file that is unsafe or of another architecture, ValueError for an impossible shape.
+    Raises `Refused` for a file that is unsafe or of another architecture.
     """
-    for name, size in {"frames": frames, "height": height, "width": width}.items():
-        if size < 1:
-            raise ValueError(f"{name}={size} is not positive; use that of the clips the checkpoint was trained on")
     contents = torch_file.load(path)
-    try:
-        return _imported(contents, (frames, height, width))
-    except Refused as error:
-        raise Refused(f"{path} {error}") from None
+    with about(path):
+        return _imported(contents, (frames, size, size))
 
 
 def _imported(contents: Any, size: tuple[int, int, int]) -> Imported:
@@ -85,15 +82,7 @@ def _imported(contents: Any, size: tuple[int, int, int]) -> Imported:
 
 def _parts(state: Any) -> tuple[dict[str, Tensor], int]:
     """The tensors of the Unet3D without their prefix, and the number of steps of its schedule."""
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise Refused(f"is not of video-diffusion-pytorch: there is no state dict in it that holds {FIRST}")
-    prefixes = [name.removesuffix(FIRST) for name in state if name.endswith(FIRST)]
-    if len(prefixes) != 1:
-        raise Refused(
-            f"is not of video-diffusion-pytorch: {len(prefixes)} of its tensors are named {FIRST}; expected one"
-        )
-    (prefix,) = prefixes
-    network = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    prefix, network = under(state, KIND, FIRST)
     outer = prefix.removesuffix("denoise_fn.")
     buffers = {name.removeprefix(outer): tensor for name, tensor in state.items() if not name.startswith(prefix)}
     for name, tensor in buffers.items():
@@ -120,10 +109,7 @@ def config_of(state: dict[str, Tensor]) -> Config:
         )
 
     def shape(name: str, ndim: int) -> torch.Size:
-        if name not in state or state[name].ndim != ndim:
-            found = tuple(state[name].shape) if name in state else "missing"
-            raise Refused(f"is not of video-diffusion-pytorch: {name} is {found}; expected {ndim} axes")
-        return state[name].shape
+        return shape_of(state, name, ndim, KIND)
 
     width, channels = shape(FIRST, 5)[:2]
     levels = sum(bool(re.fullmatch(r"downs\.\d+\.0\.block1\.proj\.weight", name)) for name in state)
@@ -144,28 +130,14 @@ def config_of(state: dict[str, Tensor]) -> Config:
 
 
 def convert(state: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """The state of our network from that of their Unet3D: renamed, axes of length 1 dropped, in float32."""
-    try:
-        with torch.device("meta"):
-            ours = dict(Network(config).named_parameters())
-    except RuntimeError as error:  # more elements than any tensor may have
-        raise Refused(f"has shapes that no network has: {error}") from None
-    left = dict(state)
-    converted: dict[str, Tensor] = {}
-    for name, parameter in ours.items():
-        theirs = their_name(name)
-        tensor = left.pop(theirs, None)
-        if tensor is None or _long(tensor.shape) != _long(parameter.shape):
-            found = "is missing" if tensor is None else f"has shape {tuple(tensor.shape)}"
-            expected = f"{tuple(parameter.shape)}, up to axes of length 1, for {_make(config)}"
-            raise Refused(f"does not fit unet3d: {theirs} {found}; expected {expected}")
-        if not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise Refused(f"is of no use: {theirs} ({tensor.dtype}) holds other than finite numbers")
-        converted[name] = tensor.float().reshape(parameter.shape).clone()
-    for name, tensor in left.items():
-        if not _is_rotary(name, tensor, config):
-            raise Refused(f"does not fit unet3d: {name} of shape {tuple(tensor.shape)} has no place in {_make(config)}")
-    return converted
+    """The state of our network from that of their Unet3D."""
+    return fit(
+        state,
+        lambda: Network(config),
+        lambda name: (their_name(name),),
+        f"unet3d of {_make(config)}",
+        spare=lambda name, tensor: _is_rotary(name, tensor, config),
+    )
 
 
 def their_name(name: str) -> str:
@@ -173,10 +145,6 @@ def their_name(name: str) -> str:
     for pattern, replacement in THEIRS:
         name = re.sub(pattern, replacement, name)
     return name
-
-
-def _long(shape: torch.Size) -> list[int]:
-    return [size for size in shape if size != 1]
 
 
 def _make(config: Config) -> str:

@@ -1,28 +1,55 @@
+import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
+REASON = "the reference packages are not installed: tests/reference.txt"
+STUBS = {  # what the peers import for reading files, training on several devices and measuring, which no test does
+    "torchvision": {"transforms": SimpleNamespace(ToTensor=lambda: None), "utils": SimpleNamespace()},
+    "accelerate": {"Accelerator": None},
+    "scipy": {},
+    "scipy.optimize": {"linear_sum_assignment": None},
+}
+
+
+@contextmanager
+def stubs() -> Iterator[None]:
+    """Inside, the names of STUBS import; behind, all is as before, since other packages ask what is installed."""
+
+    def theirs() -> dict[str, ModuleType]:
+        return {name: module for name, module in sys.modules.items() if name.split(".")[0] in STUBS}
+
+    before = theirs()
+    for name, contents in STUBS.items():
+        sys.modules[name] = ModuleType(name)
+        vars(sys.modules[name]).update(contents)
+    try:
+        yield
+    finally:
+        for name in theirs():
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def imported(name: str, *needs: str) -> ModuleType:
+    """The module of a peer in which all is."""
+    for package in needs:
+        pytest.importorskip(package, reason=REASON)
+    with stubs():
+        pytest.importorskip(name, reason=REASON)
+        return importlib.import_module(f"{name}.{name}")
+
 
 @pytest.fixture(scope="session")
-def peer():
-    """The module video_diffusion_pytorch.video_diffusion_pytorch.
+def peer() -> ModuleType:
+    """The module video_diffusion_pytorch.video_diffusion_pytorch."""
+    return imported("video_diffusion_pytorch", "einops_exts", "rotary_embedding_torch")
 
-    It imports torchvision (for reading GIFs, which no test does); a stub takes its place, and goes again at the end.
-    """
-    pytest.importorskip("einops_exts", reason="the reference packages are not installed: tests/reference.txt")
-    pytest.importorskip(
-        "rotary_embedding_torch", reason="the reference packages are not installed: tests/reference.txt"
-    )
-    before = dict(sys.modules)
-    torchvision = ModuleType("torchvision")
-    torchvision.transforms = SimpleNamespace(ToTensor=lambda: None)
-    torchvision.utils = SimpleNamespace()
-    sys.modules["torchvision"] = torchvision
-    try:
-        package = pytest.importorskip("video_diffusion_pytorch", reason="not installed: see tests/reference.txt")
-        yield sys.modules[f"{package.__name__}.video_diffusion_pytorch"]
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] in ("torchvision", "video_diffusion_pytorch")]:
-            del sys.modules[name]
-        sys.modules |= {name: module for name, module in before.items() if name.split(".")[0] == "torchvision"}
+
+@pytest.fixture(scope="session")
+def ddp() -> ModuleType:
+    """The module denoising_diffusion_pytorch.denoising_diffusion_pytorch."""
+    return imported("denoising_diffusion_pytorch", "ema_pytorch")

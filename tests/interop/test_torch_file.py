@@ -106,15 +106,10 @@ def test_containers_come_back_as_they_were():
 def test_another_checkpoint_is_refused(tmp_path, monkeypatch, contents):
     monkeypatch.setattr(torch_file, "load", lambda path: contents)
     with pytest.raises(Refused, match=r"x.pt (is not of video-diffusion-pytorch|holds a list)"):
-        read(tmp_path / "x.pt", frames=1, height=8, width=8)
+        read(tmp_path / "x.pt", frames=1, size=8)
 
 
 def test_another_schedule_is_refused():
     state = {"denoise_fn.init_conv.weight": torch.zeros(1), "betas": torch.linspace(1e-4, 0.02, 100)}
     with pytest.raises(Refused, match=r"betas of shape \(100,\) that are not the cosine schedule's"):
         _parts(state)
-
-
-def test_sizes_are_checked_before_the_file_is_opened(tmp_path):
-    with pytest.raises(ValueError, match="frames=0 is not positive"):
-        read(tmp_path / "absent.pt", frames=0, height=8, width=8)

@@ -112,7 +112,7 @@ def trained(peer, folder, **make):
 
 def test_reads_what_their_trainer_saves(peer, tmp_path):
     path, raw, averaged = trained(peer, tmp_path, dim=16, dim_mults=(1, 2))
-    found = read(path, frames=3, height=8, width=8)
+    found = read(path, frames=3, size=8)
     assert (found.step, found.shape) == (700, (3, 3, 8, 8))
     assert found.network_config == Config(width=16, mults=(1, 2), steps=True)
     assert (found.model_config.prediction, found.model_config.schedule) == ("eps", CosineBeta(steps=20))
