@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,5 +30,6 @@ class Rescale:
             return self.guided(z, logsnr, cond)
         plain, reference = self.guided.pair(z, logsnr, cond)
         x0 = reference + self.guided.scale * (plain - reference)
-        ratio = plain.flatten(1).std(dim=1) / x0.flatten(1).std(dim=1)
+        before, after = (x.flatten(1).std(dim=1, correction=0) for x in (plain, x0))
+        ratio = torch.where(after > 0, before / after, 1)  # an even x0 has no range to take back
         return (self.phi * ratio + 1 - self.phi).reshape(-1, *(1,) * (x0.ndim - 1)) * x0

@@ -128,6 +128,14 @@ def test_rescaling_costs_no_call():
     assert toy.calls == [2, 2, 2] and torch.equal(unguided, toy(*given))
 
 
+def test_an_even_estimate_is_left_alone():
+    """As a network gives whose output is still zero; and a sample of one value, which has no spread."""
+    for shape in ((2, 3, 4, 4), (2, 1)):
+        z, logsnr = torch.ones(shape), torch.zeros(2)
+        guided = ClassifierFree(lambda z, logsnr, cond: z / 2, lambda z, logsnr, cond: z / 4, 3.0)
+        assert torch.equal(Rescale(guided, 0.7)(z, logsnr, Cond()), guided(z, logsnr, Cond()))
+
+
 @pytest.mark.parametrize("phi", [-0.1, 1.1])
 def test_phi_is_a_share(phi):
     with pytest.raises(ValueError, match=f"phi={phi}"):
