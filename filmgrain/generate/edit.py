@@ -4,6 +4,7 @@ All start at a finite level rather than at pure noise: z = alpha x0 + sigma eps 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -14,9 +15,10 @@ from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
 from ..diffusion.process import alpha, diffuse
 from ..model import DiffusionModel
-from ..samplers import last
+from ..samplers import Step
 from ..samplers.ddim import invert
 from .sampling import Config, denoiser_of, walk_from
+from .videos import refuse_nonfinite
 
 
 def level_of(sigma: float) -> float:
@@ -50,9 +52,10 @@ def denoise(
     z = alpha(level) * noisy
     if mean:
         denoiser = denoiser_of(model, config, len(z), conditional=cond is not None)
-        return denoiser(z, level.expand(len(z)), cond or model.null(len(z))).clamp(-1, 1)
+        x0 = denoiser(z, level.expand(len(z)), cond or model.null(len(z)))
+        return finished(iter([Step(level, x0, x0)])).clamp(-1, 1)
     levels = levels_from(model, config, level.item(), noisy.device)
-    return last(walk_from(model, z, levels, range(len(z)), config, seed, cond)).clamp(-1, 1)
+    return finished(walk_from(model, z, levels, range(len(z)), config, seed, cond)).clamp(-1, 1)
 
 
 @torch.no_grad()
@@ -74,7 +77,7 @@ def vary(
     ids = range(len(x))
     eps = Draw(seed, tuple(ids)).normal("start", x0)
     z = diffuse(x0, eps, levels[0].expand(len(x)))
-    return model.codec.decode(last(walk_from(model, z, levels, ids, config, seed, cond))).clamp(-1, 1)
+    return model.codec.decode(finished(walk_from(model, z, levels, ids, config, seed, cond))).clamp(-1, 1)
 
 
 @torch.no_grad()
@@ -102,7 +105,7 @@ def between(
     levels = levels_from(model, config, start, x0.device)
     two = None if cond is None else cond.expand(2)
     denoiser = denoiser_of(model, config, 2, conditional=cond is not None)
-    ends = last(invert(denoiser, x0, levels.flip(0), two or model.null(2)))
+    ends = finished(invert(denoiser, x0, levels.flip(0), two or model.null(2)))
     return from_noises(model, sphere(ends[0], ends[1], count), levels, config, cond)
 
 
@@ -125,7 +128,7 @@ def from_noises(
     cond: Cond | None,
 ) -> Float[Tensor, "b *chw"]:
     each = None if cond is None else cond.expand(len(z))
-    return model.codec.decode(last(walk_from(model, z, levels, range(len(z)), config, 0, each))).clamp(-1, 1)
+    return model.codec.decode(finished(walk_from(model, z, levels, range(len(z)), config, 0, each))).clamp(-1, 1)
 
 
 def sphere(a: Float[Tensor, "*chw"], b: Float[Tensor, "*chw"], count: int) -> Float[Tensor, "count *chw"]:
@@ -134,6 +137,16 @@ def sphere(a: Float[Tensor, "*chw"], b: Float[Tensor, "*chw"], count: int) -> Fl
     angle = cosine.clamp(-1, 1).acos().clamp(1e-4, math.pi - 1e-4)
     t = torch.linspace(0, 1, count, device=a.device).reshape(-1, *(1,) * a.ndim)
     return (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
+
+
+def finished(steps: Iterator[Step]) -> Float[Tensor, "b *chw"]:
+    """The sample at the end of the walk. Raises NotFinite where the network gave NaN or infinity on the way."""
+    finite, reached = [], []
+    for step in steps:
+        finite.append(step.x0.isfinite().all())
+        reached.append(step.logsnr)
+    refuse_nonfinite(torch.stack(finite), torch.stack(reached))
+    return step.z
 
 
 def levels_from(

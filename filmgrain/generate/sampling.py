@@ -142,7 +142,7 @@ def warnings(diffusion: Diffusion, config: Config) -> list[str]:
     found = [terminal.warning(diffusion.schedule)]
     if config.threshold == "none":
         found.append(terminal.warning_unclipped(diffusion.schedule, diffusion.prediction))
-    found.append(_too_steep(diffusion, config))
+    found += [_too_steep(diffusion, config), _too_late(config)]
     return [sentence for sentence in found if sentence]
 
 
@@ -159,6 +159,16 @@ def _too_steep(diffusion: Diffusion, config: Config) -> str | None:
     return (
         f"a step of this grid takes sigma / alpha down {fall:,.0f} times, and {config.sampler} goes wrong above "
         f"{steepest:.0f}; use grid=karras, more steps, or the sampler unipc"
+    )
+
+
+def _too_late(config: Config) -> str | None:
+    """Of levels of one's own, the first of which holds signal that the noise that samples start from has not."""
+    if not config.levels or 10 * config.levels[0] / math.log(10) <= terminal.SIGNAL_MAX:
+        return None
+    return (
+        f"the first of the levels, log-SNR {config.levels[0]:g}, is where data still show, but sampling starts from "
+        f"noise alone; begin at {terminal.SIGNAL_MAX * math.log(10) / 10:.1f} or below"
     )
 
 

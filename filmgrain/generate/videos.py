@@ -58,7 +58,7 @@ def generate(
                     watch(ids, step)
                 if progress is not None:
                     progress(first * config.intervals + i * len(ids), count * config.intervals)
-            _refuse_nonfinite(torch.stack(finite), torch.stack(reached))
+            refuse_nonfinite(torch.stack(finite), torch.stack(reached))
             parts.append(model.codec.decode(step.z).clamp(-1, 1).cpu())
     finally:
         model.train(was_training)
@@ -74,10 +74,10 @@ def _refuse_unknown(model: DiffusionModel, given: Mapping[str, Sequence[Any]], c
             raise ValueError(f"{len(values)} values of {key} for {count} samples; give one for each")
 
 
-def _refuse_nonfinite(finite: Bool[Tensor, " steps"], reached: Float[Tensor, " steps"]) -> None:
+def refuse_nonfinite(finite: Bool[Tensor, " steps"], reached: Float[Tensor, " steps"]) -> None:
     if not finite.all():
         first = int(finite.int().argmin())
-        level = "from pure noise" if first == 0 else f"from log-SNR {reached[first - 1]:.2f}"
+        level = "where it begins" if first == 0 else f"from log-SNR {reached[first - 1]:.2f}"
         raise NotFinite(
             f"the network gave NaN or infinity at step {first + 1} of {len(finite)}, {level}; look at the run's curve, "
             "and try weights of another checkpoint, threshold=static, or a schedule that ends in less noise"

@@ -7,6 +7,7 @@ from filmgrain.analytic.gaussian import Gaussian
 from filmgrain.autoencoders import pixels
 from filmgrain.generate.edit import between, between_noises, denoise, level_of, levels_from, sphere, vary
 from filmgrain.generate.sampling import Config
+from filmgrain.generate.videos import NotFinite
 from filmgrain.model import Config as Diffusion
 from filmgrain.model import DiffusionModel
 
@@ -115,3 +116,20 @@ def test_the_level_asked_for_is_the_first_and_then_the_grids(model):
     grid = Config(steps=10).grid_of(model.schedule)
     assert levels[0] == -1 and torch.equal(levels[1:], grid[grid > -1])
     assert torch.equal(levels_from(model, Config(steps=10), grid[3].item(), None), grid[3:])
+
+
+@pytest.mark.parametrize("edit", ["mean", "sample", "vary", "between", "between_noises"])
+def test_nan_is_said_by_every_edit(edit):
+    """And not written as a picture."""
+    broken = DiffusionModel(Exact(), pixels.Codec(pixels.Config()), Diffusion(prediction="x0"), SHAPE)
+    broken.network.register_forward_hook(lambda network, inputs, x0: x0 * float("nan"))
+    x, config = torch.zeros(2, *SHAPE), Config(steps=3)
+    edits = {
+        "mean": lambda: denoise(broken, x, 0.5),
+        "sample": lambda: denoise(broken, x, 0.5, config=config, mean=False),
+        "vary": lambda: vary(broken, x, 0.0, config=config),
+        "between": lambda: between(broken, x[0], x[1], 3, config=config),
+        "between_noises": lambda: between_noises(broken, 0, (0, 1), 3, config=config),
+    }
+    with pytest.raises(NotFinite, match="NaN or infinity at step"):
+        edits[edit]()

@@ -150,6 +150,12 @@ def test_signal_at_the_end_is_warned_of():
     assert "multiplies" in warnings(Diffusion(prediction="eps"), Config(threshold="none"))[0]
 
 
+def test_levels_that_begin_where_data_still_show_are_warned_of():
+    assert warnings(Diffusion(), Config(levels=(-6.95, 0.0))) == []
+    (late,) = warnings(Diffusion(), Config(levels=(3.0, 5.0)))
+    assert "log-SNR 3," in late and "begin at -6.9 or below" in late
+
+
 def test_a_sampler_of_the_users_own_goes_by_dotted_path(model, tmp_path, monkeypatch):
     """It is deterministic and so takes no noise."""
     (tmp_path / "mine").mkdir()
