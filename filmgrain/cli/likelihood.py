@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -10,12 +10,11 @@ from typer import Argument, Option
 
 from .. import __version__
 from .console import progress, say
+from .datasets import dataset
 from .errors import Usage, usage
 
 if TYPE_CHECKING:
-    from ..data import Dataset
     from ..evaluate.likelihood import Likelihood
-    from ..recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +41,19 @@ class Options:
 def measure(options: Options) -> "Likelihood":
     """Prints the result, and adds it as a line of JSON to likelihood.jsonl in the run."""
     from .. import runs
+    from ..data.split import SPLITS
     from ..evaluate import likelihood as room
     from ..files import fsio
     from ..recipe import load
     from ..training.checkpoint import read_state
 
     checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
+    if options.split not in SPLITS:
+        raise Usage(f"--split {options.split}: use {' or '.join(SPLITS)}")
     with usage():
         config = room.Config(**{name: getattr(options, name) for name in room.Config.__dataclass_fields__})
         model = runs.load_checkpoint(checkpoint, weights=options.weights, device=options.device)
-    data = _data(load(checkpoint / "recipe.toml"), options)
+    data = dataset(load(checkpoint / "recipe.toml"), str(options.data or options.split))
     with usage():
         room.check(model, data)
     step = read_state(checkpoint).step
@@ -70,34 +72,6 @@ def measure(options: Options) -> "Likelihood":
     fsio.append_jsonl(options.run / "likelihood.jsonl", row)
     say(str(options.run / "likelihood.jsonl"))
     return result
-
-
-def _data(recipe: "Recipe", options: Options) -> "Dataset":
-    """The run's own, or another folder's in the same size. Nothing is flipped."""
-    from .. import runs
-    from ..data import NoData
-    from ..data.split import SPLITS
-    from ..rooms import find
-
-    config = recipe.data
-    if hasattr(config, "flip"):
-        config = replace(config, flip=False)
-    if options.data is not None:
-        if not hasattr(config, "folder"):
-            _, *frames, height, width = config.shape
-            sides = {"height": height, "width": width, **({"frames": frames[0]} if frames else {})}
-            name = "video_folder" if frames else "image_folder"
-            config = find("data", name).Config(folder=str(options.data), **sides)
-        config = replace(config, folder=str(options.data), held_out=0.0)
-        return runs.datasets(replace(recipe, data=config))["train"]
-    if options.split not in SPLITS:
-        raise Usage(f"--split {options.split}: use {' or '.join(SPLITS)}")
-    data = runs.datasets(replace(recipe, data=config))[options.split]
-    if not len(data):
-        raise NoData(
-            f"{options.run} holds nothing out of training; give --data FOLDER of other files, or --split train"
-        )
-    return data
 
 
 def command(**typed: Any) -> None:

@@ -59,9 +59,9 @@ def sample(options: Options) -> "np.ndarray":
 
     start = time.monotonic()
     checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
-    _refuse_unwritable(options.out or options.run / "samples")
+    refuse_unwritable(options.out or options.run / "samples")
     recipe = load(checkpoint / "recipe.toml")
-    sampling, labels = _sampling(recipe, options), _labels(recipe, options.labels)
+    sampling, labels = sampling_of(recipe, options), _labels(recipe, options.labels)
     count = options.count * max(1, len(labels))
     given = {"label": [label for label in labels for _ in range(options.count)]} if labels else {}
     with usage():
@@ -115,7 +115,7 @@ def evaluations(model: "nn.Module") -> Iterator[Calls]:
         handle.remove()
 
 
-def _refuse_unwritable(out: Path) -> None:
+def refuse_unwritable(out: Path) -> None:
     """Before the sampling, which may take hours."""
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not there.is_dir():
@@ -124,7 +124,7 @@ def _refuse_unwritable(out: Path) -> None:
         raise PermissionError(errno.EACCES, "may not be written into", str(there))
 
 
-def _sampling(recipe: "Recipe", options: Options) -> "Config":
+def sampling_of(recipe: "Recipe", options: Options) -> "Config":
     """How the run samples, with what was typed in its place."""
     from ..recipe import override
 

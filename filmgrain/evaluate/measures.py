@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -18,6 +19,8 @@ MEASURES: dict[str, Measure] = {
     "kid": lambda samples, reference: {"kid": kid(samples, reference)},
     "manifold": manifold,
 }
+
+NOT_FID = "not comparable with FID"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,28 @@ def cloud(
         if progress is not None:
             progress(len(hashes), count)
     return Cloud(torch.cat(features), hashlib.sha256(b"".join(sorted(hashes))).hexdigest())
+
+
+def protocol(extractor: Extractor, samples: Cloud, reference: Cloud, config: Config) -> dict[str, Any]:
+    """What must be the same for two numbers to be compared; what the reference is called is the caller's to add."""
+    return {
+        "extractor": extractor.name,
+        "extractor_sha256": extractor.sha256,
+        "features": extractor.size,
+        "resize": extractor.resize,
+        "comparable": "FID" if extractor.fid else NOT_FID,
+        "samples": len(samples),
+        "reference": len(reference),
+        "reference_sha256": reference.sha256,
+        "halves": config.halves,
+        "seed": config.seed,
+    }
+
+
+def named(numbers: dict[str, Number], extractor: Extractor) -> dict[str, Number]:
+    """By their full names: fd[small28-fashion-1a2b], and fid[...] for the one extractor that makes it."""
+    names = {"fd": "fid"} if extractor.fid else {}
+    return {f"{names.get(name, name)}[{extractor.name}]": number for name, number in numbers.items()}
 
 
 def measure(

@@ -60,10 +60,10 @@ class Copying:
     def __str__(self) -> str:
         low, high = self.ratio_interval
         share, least, most = (f"{100 * part:.1f}" for part in (self.close, *self.close_interval))
-        verdict = "more than chance: look at the sheet" if self.copies else "no more than chance"
+        verdict = "copies: look at the sheet" if self.copies else "no copies are shown"
         return (
-            f"{self.ratio:.3f} times as far from training data as unseen data are (95 %: {low:.3f} to {high:.3f}); "
-            f"{share} % of samples close ({least} to {most}; {100 * CLOSE:g} of unseen data), {verdict}"
+            f"{self.ratio:.3f} times as far from training data as unseen data are (95 %: {low:.3f} to {high:.3f}), "
+            f"{share} % as near as the nearest {100 * CLOSE:g} % of these ({least} to {most}): {verdict}"
         )
 
     def row(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def of_data(data: Dataset, draws: Sequence[int], seed: int) -> Pictures:
     """The items of some draws of the loader; range(n) are the first n of its first epoch, which are all different."""
     loader = Loader(data, batch=1, seed=seed)
     for part in _parts(len(draws)):
-        yield torch.stack([still(torch.from_numpy(loader.draw(n)["x"]), seed, n) for n in draws[part]])
+        yield torch.stack([still(torch.tensor(loader.draw(n)["x"]), seed, n) for n in draws[part]])
 
 
 def of_samples(samples: Tensor, seed: int) -> Pictures:

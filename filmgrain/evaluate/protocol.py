@@ -49,22 +49,24 @@ def load(path: Path) -> Evaluation:
 
 
 def compare(first: Evaluation, second: Evaluation, vary: Sequence[str] = ()) -> dict[str, Number]:
-    """second - first, of every number that both have. vary: what of the sampling may differ. Raises Incomparable.
+    """second - first, of every number that both have. Raises Incomparable.
+
+    vary: what of the sampling may differ, since that is what is compared; "all" for whatever there is.
 
     The same halves stand against each other, so that what the reference does to both cancels.
     """
     for key in vary:
         if key in first.protocol:
             raise Incomparable(f"numbers that differ in {key} cannot be compared: it is of the protocol")
-        if key not in {**first.sampling, **second.sampling}:
-            known = ", ".join(dict.fromkeys([*first.sampling, *second.sampling]))
+        if key not in {"all", *first.sampling, *second.sampling}:
+            known = ", ".join(dict.fromkeys(["all", *first.sampling, *second.sampling]))
             raise Incomparable(f'"{key}" says nothing of how samples are drawn; known: {known}')
     if found := differences(first.protocol, second.protocol):
         raise Incomparable(
             f"the evaluations are of different protocols: {'; '.join(found.values())}; measure one again"
         )
     found = differences(first.sampling, second.sampling)
-    if refused := [key for key in found if key not in vary]:
+    if refused := [key for key in found if not {key, "all"} & set(vary)]:
         shown, flags = "; ".join(found[key] for key in refused), " ".join(f"--vary {key}" for key in refused)
         raise Incomparable(f"the samples are drawn differently: {shown}; if that is what you compare, add {flags}")
     common = [name for name in first.numbers if name in second.numbers]

@@ -73,5 +73,5 @@ def test_a_run_that_held_nothing_out(run, clips, cheap):
         cheap += ["--set", setting]
     assert run("train", clips, "--steps", "1", "--run", "r", *cheap).code == 0
     code, _, err = run("likelihood", "r", *FEW)
-    assert code == 65 and "holds nothing out" in err and "--split train" in err
+    assert code == 65 and "holds nothing out" in err and "measure on train" in err
     assert run("likelihood", "r", *FEW, "--split", "train").code == 0

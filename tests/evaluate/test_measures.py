@@ -193,8 +193,9 @@ def test_another_way_of_sampling_must_be_named(saved):
         compare(saved(FIRST), saved(other), vary=["sampler"])
     assert "steps is 50 and 25; if that is what you compare, add --vary steps" in str(error.value)
     assert "sampler" not in str(error.value)
-    assert len(compare(saved(FIRST), saved(other), vary=["sampler", "steps"])) == 2
-    with pytest.raises(Incomparable, match="known: sampler, steps"):
+    for vary in (["sampler", "steps"], ["all"]):
+        assert len(compare(saved(FIRST), saved(other), vary=vary)) == 2
+    with pytest.raises(Incomparable, match="known: all, sampler, steps"):
         compare(saved(FIRST), saved(other), vary=["colour"])
 
 

@@ -31,7 +31,7 @@ def distances(seed, n, training, copied=0.0):
 
 
 def test_new_samples_are_no_copies(monkeypatch):
-    """Over 60 worlds, "more than chance" is said of few of them: 2.5 % are expected."""
+    """Over 60 worlds, copies are seen in few of them: 2.5 % are expected."""
     monkeypatch.setattr(neighbours, "AGAIN", 200)
     said = 0
     for seed in range(0, 600, 10):
@@ -57,7 +57,7 @@ def test_samples_far_from_the_data_are_no_copies():
     training = cloud(0, 400)
     found = copying(distances(1, 200, training) + 5, distances(2, 200, training), 0)
     assert not found.copies and found.ratio > 2 and found.close == 0
-    assert "no more than chance" in str(found)
+    assert "no copies are shown" in str(found)
 
 
 def test_intervals_are_a_function_of_the_seed():

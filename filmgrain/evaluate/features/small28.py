@@ -106,7 +106,7 @@ class Labelled:
         pictures, labels = [], []
         for i in range(len(data)):
             item = data.item(i, random.Random(f"small28:{i}"))
-            pictures.append(small(still(torch.from_numpy(item["x"]), 0, i)[None]))
+            pictures.append(small(still(torch.tensor(item["x"]), 0, i)[None]))
             labels.append(int(item.get("label", -1)))
         if len(labels) < ENOUGH or min(labels) < 0 or max(labels) < 1:
             raise ValueError(
