@@ -9,8 +9,11 @@ from filmgrain import rooms
 from filmgrain.autoencoders import pixels
 from filmgrain.diffusion.schedules import Cosine
 from filmgrain.diffusion.tables import LinearBeta
-from filmgrain.generate.sampling import Config, walk, warnings
+from filmgrain.generate.sampling import Config, guided, walk, warnings
 from filmgrain.generate.videos import NotFinite, generate, save_video, to_uint8
+from filmgrain.guidance.classifier_free import Always
+from filmgrain.guidance.interval import Interval
+from filmgrain.guidance.rescale import Rescale
 from filmgrain.model import Config as Diffusion
 from filmgrain.model import DiffusionModel
 from filmgrain.networks import unet3d
@@ -223,3 +226,15 @@ def test_bytes_have_channels_last():
     assert frames.shape == (2, 4, 5, 6, 3) and frames.dtype == torch.uint8
     assert frames[0, 0, 0, 0].tolist() == [0, 128, 255]
     assert to_uint8(x[0]).shape == (4, 5, 6, 3)
+
+
+def test_guidance_is_as_configured(model):
+    """Mistake 12: no null label, so no guidance. The reference is the model of which nothing is said."""
+    outer = guided(model, Config(scale=3.0, rescale=0.5, interval=(-3.0, 5.0)), 2)
+    assert isinstance(outer, Interval) and (outer.low, outer.high) == (-3.0, 5.0) and outer.plain is model
+    assert isinstance(outer.guided, Rescale) and outer.guided.phi == 0.5
+    free = outer.guided.guided
+    assert free.scale == 3.0 and free.denoiser is model
+    assert isinstance(free.reference, Always) and free.reference.denoiser is model
+    assert free.reference.cond == model.null(2)
+    assert guided(model, Config(scale=1.0, rescale=0.5), 2) is model
