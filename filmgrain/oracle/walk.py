@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,7 +14,7 @@ from ..diffusion.draw import Draw
 from ..rooms import find
 from ..samplers import Noise, last
 
-Options = Mapping[str, float | str]
+Options = Mapping[str, Any]  # of a sampler; langevin and repaint have options for their predictor among theirs
 
 
 @dataclass
