@@ -79,7 +79,8 @@ def _pictures(listing: Listing, stills: Mapping[Path, Info], largest: int, films
     reasons = [f'name="image_folder": {len(listing.stills):,} pictures and {videos}', why]
     said = annotations(listing, "auto")
     if said.classes:
-        reasons.append(f'labels="auto": {len(said.classes):,} classes, {", ".join(said.classes[:4])} ...')
+        first = ", ".join(said.classes[:4]) + (" ..." if len(said.classes) > 4 else "")
+        reasons.append(f'labels="auto": {len(said.classes):,} classes, {first}')
     config = image_folder.Config(folder=str(listing.root), **settings)
     return Suggestion(config, reasons, classes=tuple(said.classes or ()))
 

@@ -34,6 +34,10 @@ steps = 2
 CHEAP = ["network.width=8", "network.mults=[1,2]", "network.heads=2", "network.head_width=8", "train.batch=2"]
 CHEAP += ["task.previews=2", "sample.steps=2", "train.precision=float32"]
 
+CHEAP_PICTURES = ["network.width=8", "network.groups=4", "network.mults=[1]", "network.attention=[]", "network.patch=1"]
+CHEAP_PICTURES += ["network.head_width=4", "network.blocks=1", "train.batch=2", "train.steps=1", "task.validation=2"]
+CHEAP_PICTURES += ["task.previews=2", "sample.steps=2", "train.precision=float32"]
+
 
 class Outcome(NamedTuple):
     code: int
@@ -70,6 +74,12 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 def cheap() -> list[str]:
     """What makes any recipe a matter of seconds."""
     return [word for setting in CHEAP for word in ("--set", setting)]
+
+
+@pytest.fixture
+def cheap_pictures() -> list[str]:
+    """The same of a recipe with the network of pictures."""
+    return [word for setting in CHEAP_PICTURES for word in ("--set", setting)]
 
 
 @pytest.fixture

@@ -11,18 +11,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from archives import cifar10_python, packed, png, write_idx
 
-CHEAP = ["network.width=8", "network.groups=4", "network.mults=[1]", "network.attention=[]", "network.head_width=4"]
-CHEAP += [
-    "network.blocks=1",
-    "train.batch=2",
-    "train.steps=1",
-    "task.previews=2",
-    "task.validation=2",
-    "sample.steps=2",
-]
-CHEAP += ["train.precision=float32", "network.patch=1"]
-FLAGS = [word for setting in CHEAP for word in ("--set", setting)]
-
 
 def class_folders(folder: Path) -> None:
     for n in range(20):
@@ -66,14 +54,14 @@ FORMATS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_folder_is_recognised_planned_and_trained_on(run, tmp_path, name):
+def test_a_folder_is_recognised_planned_and_trained_on(run, tmp_path, cheap_pictures, name):
     made, says = FORMATS[name]
     made(tmp_path / "data")
-    code, out, err = run("plan", "data", *FLAGS)
+    code, out, err = run("plan", "data", *cheap_pictures)
     assert (code, err) == (0, "")
     assert all(part in out for part in says), out
     assert "condition=64: for " in out and "unet2d" in out and "1 steps: " in out
-    code, out, err = run("train", "data", "--run", "run", *FLAGS, "--set", "network.condition=8")
+    code, out, err = run("train", "data", "--run", "run", *cheap_pictures, "--set", "network.condition=8")
     assert (code, err) == (0, "") and "trained: run" in out
     assert "[conditions.label]" in (tmp_path / "run" / "recipe.toml").read_text()
     for command in (["sample", "run", "--count", "2"], ["show", "run"]):
@@ -81,11 +69,11 @@ def test_a_folder_is_recognised_planned_and_trained_on(run, tmp_path, name):
         assert (code, err) == (0, "")
 
 
-def test_a_recipe_names_its_format(run, tmp_path):
+def test_a_recipe_names_its_format(run, tmp_path, cheap_pictures):
     write_idx(tmp_path / "digits")
     lines = ['[data]\nname = "idx"\nfolder = "digits"\n[network]\nname = "unet2d"\nchannels = 1']
     (tmp_path / "r.toml").write_text("\n".join(lines))
-    code, out, err = run("train", "r.toml", "--run", "run", *FLAGS)
+    code, out, err = run("train", "r.toml", "--run", "run", *cheap_pictures)
     assert (code, err) == (0, "") and "10 classes" in out
 
 
@@ -118,9 +106,9 @@ DAMAGED = {
 
 @pytest.mark.parametrize("command", ["plan", "train"])
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_archive_is_one_line_and_65(run, tmp_path, name, command):
+def test_a_damaged_archive_is_one_line_and_65(run, tmp_path, cheap_pictures, name, command):
     made, says = DAMAGED[name]
     made(tmp_path / "data")
-    code, _, err = run(command, "data", *FLAGS)
+    code, _, err = run(command, "data", *cheap_pictures)
     assert code == 65 and says in err and err.count("\n") == 1
     assert not list(tmp_path.glob("runs/*"))
