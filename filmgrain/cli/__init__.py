@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from .. import __version__
-from . import curve, demo, edit, errors, evaluate, import_, likelihood, oracle, plan, sample, show, train
+from . import curve, demo, edit, errors, evaluate, export, import_, likelihood, oracle, plan, sample, show, train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command("demo")(demo.demo)
@@ -28,6 +28,7 @@ app.command("evaluate")(evaluate.command)
 app.command("likelihood")(likelihood.command)
 app.command("oracle")(oracle.command)
 app.command("import")(import_.import_)
+app.command("export")(export.export)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,7 +1,7 @@
 """Others' checkpoints as our networks and ours as theirs, one format a file.
 
 An importer is `read(path, ...) -> Imported`, with `size` and `frames` among its options where no checkpoint says them;
-an exporter is `write(model, folder, ...)`.
+an exporter is `write(model, folder, ...)`, which returns lines to print.
 """
 
 from collections.abc import Iterator
