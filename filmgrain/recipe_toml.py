@@ -122,7 +122,8 @@ def _value(given: Any, hint: Any) -> Any:
 
 
 def _kind(given: Any) -> str:
-    if isinstance(given, float) and not math.isfinite(given):
+    inside = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
+    if any(isinstance(value, float) and not math.isfinite(value) for value in inside):
         return "not finite"
     name = "table" if isinstance(given, dict) else type(given).__name__
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"

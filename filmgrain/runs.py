@@ -57,10 +57,18 @@ def datasets(recipe: Recipe, progress: Callable[[int, int], None] | None = None)
     return {split: module.Dataset(recipe.data, split, **options) for split in ("train", "held_out")}
 
 
-def train(recipe: Recipe, folder: str | Path, *, resume: bool = False, data: dict[str, Dataset] | None = None) -> None:
+def train(
+    recipe: Recipe,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    data: dict[str, Dataset] | None = None,
+    model: DiffusionModel | None = None,
+) -> None:
     """Trains the recipe into the run `folder`; with `resume`, from its newest sound checkpoint.
 
-    data: what `datasets` gave, if it has been asked already. Raises data.NoData, and what training.loop.train raises.
+    data: what `datasets` gave, if it has been asked already. model: that of the recipe, if it is there already; its
+    weights are where a new run begins. Raises data.NoData, and what training.loop.train raises.
     """
     keep_freed_memory()
     config = recipe.train
@@ -71,11 +79,12 @@ def train(recipe: Recipe, folder: str | Path, *, resume: bool = False, data: dic
         reread=lambda saved: recipes.dumps(recipes.loads(saved, source=f"{folder}'s recipe")),
     )
     data = data or datasets(recipe)
-    for condition in recipe.conditions.values():
-        condition.check(getattr(data["train"], "classes", None))
-    torch.manual_seed(config.seed)  # of the initial weights
+    _check_conditions(recipe, data["train"])
+    if model is None:
+        torch.manual_seed(config.seed)  # of the initial weights
+        model = build(recipe)
     task = find("tasks", name_of(recipe.task)).Task(
-        recipe.task, build(recipe), seed=config.seed, held_out=data["held_out"], sampling=recipe.sample
+        recipe.task, model, seed=config.seed, held_out=data["held_out"], sampling=recipe.sample
     )
     loader = Loader(data["train"], batch=config.batch, seed=config.seed, workers=config.workers)
 
@@ -87,6 +96,15 @@ def train(recipe: Recipe, folder: str | Path, *, resume: bool = False, data: dic
         return loader.batches(start)
 
     loop.train(task, batches, config, run, resume=resume)
+
+
+def _check_conditions(recipe: Recipe, data: Dataset) -> None:
+    """That the data are what the conditions say of them. Raises RecipeError."""
+    try:
+        for condition in recipe.conditions.values():
+            condition.check(getattr(data, "classes", None))
+    except ValueError as error:
+        raise recipes.RecipeError(str(error)) from None
 
 
 def recipe_of(run: str | Path) -> Recipe:

@@ -30,7 +30,7 @@ def command(
     from ..rooms import nearest
 
     if only is not None and only not in STUDIES:
-        raise Usage(f'--only "{only}" is no study{nearest(only, list(STUDIES))}')
+        raise Usage(f"--only {only} is no study{nearest(only, list(STUDIES))}")
     if seeds < 2:
         raise Usage(f"--seeds {seeds} gives no interval; use 2 or more")
     torch.set_num_threads(1)  # the tensors are small: a second thread waits more than it works

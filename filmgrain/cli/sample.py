@@ -62,6 +62,8 @@ def sample(options: Options) -> "np.ndarray":
     refuse_unwritable(options.out or options.run / "samples")
     recipe = load(checkpoint / "recipe.toml")
     sampling, labels = sampling_of(recipe, options), _labels(recipe, options.labels)
+    if options.scale not in (None, 1) and not labels:
+        raise Usage(f"--scale {options.scale:g} guides towards a label, and none is given; add --label NAME")
     count = options.count * max(1, len(labels))
     given = {"label": [label for label in labels for _ in range(options.count)]} if labels else {}
     with usage():

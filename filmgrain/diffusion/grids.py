@@ -4,7 +4,7 @@ A grid of N steps is N finite levels and +inf, where z is x0. Which finite level
 
     uniform     even in the schedule's time
     karras      even in r^(1 / rho), r = sigma / alpha (Karras et al. 2022)
-    logsnr      even in log-SNR (Lu et al. 2022, DPM-Solver)
+    logsnr      even in log-SNR (Lu et al. 2022, DPM-Solver); both within r = 80 to 0.002, unless asked for more
     trailing    of a table: every (T / N)th step, counted from the noisiest (Lin et al. 2024)
     leading     of a table: every (T // N)th step, counted from the cleanest; begins below the noise it was trained on
     table       of a table: all T steps
@@ -66,20 +66,24 @@ def uniform(schedule: Schedule, steps: int) -> Float[Tensor, " steps"]:
     return schedule(torch.linspace(1, 0, steps + 1, dtype=torch.float64)[:-1])
 
 
-def karras(schedule: Schedule, steps: int, rho: float = 7.0) -> Float[Tensor, " steps"]:
+def karras(
+    schedule: Schedule, steps: int, rho: float = 7.0, r_max: float = 80.0, r_min: float = 0.002
+) -> Float[Tensor, " steps"]:
     """r_i = (r_0^(1/rho) + i / (N - 1) (r_(N-1)^(1/rho) - r_0^(1/rho)))^rho between the schedule's ends.
 
-    (Karras et al. 2022, eq. 5, there from sigma_max = 80 to sigma_min = 0.002.) A larger rho takes shorter steps near
-    the data.
+    (Karras et al. 2022, eq. 5.) A larger rho takes shorter steps near the data. A schedule that goes beyond r_max and
+    r_min is cut there, at the paper's ends: the levels outside would take many of the steps, and nothing happens there.
     """
     if not rho > 0:
         raise ValueError(f"rho={rho} of the karras grid is not positive; the paper uses 7")
-    noise, data = (math.exp(-logsnr / 2 / rho) for logsnr in _ends(schedule))
+    noise, data = (math.exp(-logsnr / 2 / rho) for logsnr in _ends(schedule, r_max, r_min))
     return -2 * rho * torch.linspace(noise, data, steps, dtype=torch.float64).log()
 
 
-def even_in_logsnr(schedule: Schedule, steps: int) -> Float[Tensor, " steps"]:
-    noise, data = _ends(schedule)
+def even_in_logsnr(
+    schedule: Schedule, steps: int, r_max: float = 80.0, r_min: float = 0.002
+) -> Float[Tensor, " steps"]:
+    noise, data = _ends(schedule, r_max, r_min)
     return torch.linspace(noise, data, steps, dtype=torch.float64)
 
 
@@ -125,9 +129,12 @@ GRIDS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def _ends(schedule: Schedule) -> list[float]:
-    """Log-SNR at t = 1 and at t = 0."""
-    return schedule(torch.tensor([1.0, 0.0], dtype=torch.float64)).tolist()
+def _ends(schedule: Schedule, r_max: float, r_min: float) -> tuple[float, float]:
+    """Log-SNR at t = 1 and at t = 0, within r = sigma / alpha from r_max to r_min."""
+    if not 0 < r_min < r_max:
+        raise ValueError(f"r_max={r_max}, r_min={r_min} are no range of sigma / alpha; the paper's are 80 and 0.002")
+    noise, data = schedule(torch.tensor([1.0, 0.0], dtype=torch.float64)).tolist()
+    return max(noise, -2 * math.log(r_max)), min(data, -2 * math.log(r_min))
 
 
 def _table(schedule: Schedule, grid: str) -> Float[Tensor, " T"]:

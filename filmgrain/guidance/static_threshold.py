@@ -17,5 +17,11 @@ class StaticThreshold:
     denoiser: Denoiser
     limit: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not self.limit > 0:
+            raise ValueError(
+                f"limit={self.limit} of the static threshold is not positive; use 1, the range of pixels"
+            )
+
     def __call__(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
         return self.denoiser(z, logsnr, cond).clamp(-self.limit, self.limit)

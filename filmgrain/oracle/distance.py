@@ -9,6 +9,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -27,15 +28,15 @@ COUNT = 2048  # samples of each seed
 FINER = 16  # times as many truths, of which each run of 16 in order is one quantile: less noise than in as many
 SLICES = 16  # directions
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4)  # of samplers that choose their own steps
-NARROW = Cosine(logsnr_min=-2 * math.log(80), logsnr_max=-2 * math.log(0.002))  # the ends of Karras et al. 2022
-GRIDS: dict[str, tuple[Schedule, str]] = {
-    "uniform": (Cosine(), "uniform"),
-    "karras": (NARROW, "karras"),
-    "logsnr": (NARROW, "logsnr"),
-    "karras, -20 to 20": (Cosine(), "karras"),
-    "logsnr, -20 to 20": (Cosine(), "logsnr"),
-    "trailing": (LinearBeta(), "trailing"),
-    "leading": (LinearBeta(), "leading"),
+WIDE = {"r_max": math.exp(10), "r_min": math.exp(-10)}  # log-SNR -20 to 20, all of the schedule
+GRIDS: dict[str, tuple[Schedule, str, dict[str, Any]]] = {
+    "uniform": (Cosine(), "uniform", {}),
+    "karras": (Cosine(), "karras", {}),
+    "logsnr": (Cosine(), "logsnr", {}),
+    "karras, -20 to 20": (Cosine(), "karras", WIDE),
+    "logsnr, -20 to 20": (Cosine(), "logsnr", WIDE),
+    "trailing": (LinearBeta(), "trailing", {}),
+    "leading": (LinearBeta(), "leading", {}),
 }
 ON_GRIDS = ("ddim", "heun", "dpmpp_2m", "ancestral")
 NOISY: tuple[tuple[str, Options], ...] = (
@@ -85,8 +86,8 @@ def run(
     start = draws.normal("start", torch.empty(seeds * count, 2))  # float32, as users sample
     walks = list(planned(nfes))
     for done, what in enumerate(walks, start=1):
-        schedule, grid = GRIDS[what.grid]
-        levels = grids.levels(schedule, what.steps, grid)
+        schedule, grid, ends = GRIDS[what.grid]
+        levels = grids.levels(schedule, what.steps, grid, **ends)
         z, nfe = walk(what.sampler, data, start, levels, draws.noise, what.options)
         apart = estimate(distance(sliced(z.double().reshape(seeds, count, 2)), truth))
         rows.append(Row(what.study, what.sampler, what.options, what.grid, what.steps, nfe, apart))

@@ -213,3 +213,8 @@ def test_the_demo_writes_into_a_folder_of_its_own(run, clips):
     before = sorted(Path(clips).rglob("*"))
     assert run("demo", "--folder", clips).code == 2
     assert sorted(Path(clips).rglob("*")) == before
+
+
+def test_guidance_without_anything_to_guide_by(refused, trained):
+    refused(2, "sample", str(trained), "--scale", "3", says=("--scale 3", "--label"))
+    refused(2, "sample", str(trained), "--label", "ring", says=("trained without labels",))

@@ -112,3 +112,8 @@ def test_a_damaged_archive_is_one_line_and_65(run, tmp_path, cheap_pictures, nam
     code, _, err = run(command, "data", *cheap_pictures)
     assert code == 65 and says in err and err.count("\n") == 1
     assert not list(tmp_path.glob("runs/*"))
+
+
+def test_data_of_other_classes_are_refused_as_a_setting(run, tiny):
+    outcome = run("train", tiny, "--set", "network.condition=4", "--set", 'conditions.label.names=["a","b"]')
+    assert outcome.code == 2 and "the data have 6 classes and conditions.label names 2" in outcome.err

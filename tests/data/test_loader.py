@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from filmgrain.data.loader import Loader, WorkerLost
+from filmgrain.data.loader import Loader, WorkerLost, to_tensors
 
 
 class Numbers:
@@ -127,3 +127,10 @@ def test_nothing_to_draw_from() -> None:
 
     with pytest.raises(ValueError, match="empty"):
         Loader(Empty(), batch=1, seed=0)
+
+
+def test_bytes_become_numbers_around_zero():
+    """Mistake 6: data left in [0, 1], while the noise they become has a mean of zero."""
+    x = to_tensors({"x": np.array([[0, 51, 102, 153, 204, 255]], np.uint8)})["x"]
+    torch.testing.assert_close(x, torch.tensor([[-1.0, -0.6, -0.2, 0.2, 0.6, 1.0]]))
+    assert x[0, 0] == -1 and x[0, -1] == 1

@@ -51,8 +51,13 @@ def test_every_grid_rises_from_noise_to_data(name, grid, steps):
         return
     found = levels(schedule, steps, grid)
     assert_sound(found, schedule, steps)
-    if grid != "leading":
-        assert found[0].item() == pytest.approx(schedule(torch.ones(1, dtype=F64)).item(), rel=1e-6)
+    noise = schedule(torch.ones(1, dtype=F64)).item()
+    if grid in ("karras", "logsnr"):  # cut at the ends of their papers
+        assert found[0].item() == pytest.approx(max(noise, -2 * math.log(80)), rel=1e-6)
+        wide = levels(schedule, steps, grid, r_max=1e9, r_min=1e-9)
+        assert wide[0].item() == pytest.approx(noise, rel=1e-6) and (wide.diff() > 0).all()
+    elif grid != "leading":
+        assert found[0].item() == pytest.approx(noise, rel=1e-6)
 
 
 @settings(max_examples=80, deadline=None)
@@ -91,7 +96,8 @@ def test_T_steps_are_the_table(schedule):
 def test_karras_is_equation_5():
     """EDM's own range, sigma from 80 to 0.002 in 18 steps, written as there."""
     ends = [-2 * math.log(80), -2 * math.log(0.002)]
-    found = levels(Cosine(logsnr_min=ends[0], logsnr_max=ends[1]), 18, "karras")
+    found = levels(Cosine(), 18, "karras")
+    torch.testing.assert_close(found, levels(Cosine(logsnr_min=ends[0], logsnr_max=ends[1]), 18, "karras"))
     i = torch.arange(18, dtype=F64)
     sigma = (80 ** (1 / 7) + i / 17 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
     torch.testing.assert_close((-found[:-1].double() / 2).exp(), sigma, rtol=2e-6, atol=0)
@@ -111,7 +117,7 @@ def test_a_larger_rho_goes_towards_even_log_snr():
 
 
 def test_logsnr_is_even_between_the_ends():
-    found = levels(Cosine(shift=-1.0), 5, "logsnr")
+    found = levels(Cosine(shift=-1.0), 5, "logsnr", r_max=1e6, r_min=1e-6)
     torch.testing.assert_close(found, torch.tensor([-21.0, -11, -1, 9, 19, math.inf]), rtol=0, atol=1e-5)
 
 
@@ -195,6 +201,7 @@ def test_a_list_that_is_no_grid_is_refused(given, words):
         (lambda: levels(Cosine(), 10, "karras", rho=math.nan), "rho=nan"),
         (lambda: levels(Cosine(), 10, "uniform", rho=7.0), 'the grid uniform has no option "rho"; it has none'),
         (lambda: levels(Cosine(), 10, "karras", roh=7.0), 'no option "roh"; it has rho'),
+        (lambda: levels(Cosine(), 10, "karras", r_max=0.001), "r_max=0.001, r_min=0.002 are no range"),
         (lambda: levels(lambda t: t * 0, 3), "levels 1 and 2 of steps=3 on the uniform grid, 0 and 0, do not rise"),
         (lambda: levels(lambda t: t, 3), "do not rise"),
         (lambda: levels(lambda t: t * math.nan, 3), "nan"),
