@@ -16,7 +16,7 @@ MARK = "<!-- Below this line the page is written by docs/make_recipes.py. -->\n"
 ABOUT = {
     "data": "What is learnt: a file of `data/`. The section must be there, with its `name`.",
     "network": "What learns: a file of `networks/`. The section must be there, with its `name`.",
-    "conditions": "What the model is told: a table [conditions.NAME] for each file of `conditioning/`. May be left out.",
+    "conditions": "What the model is told: a table [conditions.NAME] for each; files of `conditioning/`. Optional.",
     "codec": "What is diffused: a file of `autoencoders/`. May be left out.",
     "diffusion": "How data becomes noise, and what the network predicts.",
     "task": "What is minimised: a file of `tasks/`. May be left out.",
