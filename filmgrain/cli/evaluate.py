@@ -71,12 +71,14 @@ class Drawn:
 def evaluate(options: Options) -> "Evaluation":
     """Prints every number with its interval, and writes them with their protocol."""
     from .. import runs
+    from ..allocator import keep_freed_memory
     from ..evaluate.measures import Config
     from ..files.fsio import write_text
     from ..recipe import load
 
     if options.run is None:
         raise Usage("nothing to evaluate; give a run, or --compare with two evaluations")
+    keep_freed_memory()
     checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
     recipe, out = load(checkpoint / "recipe.toml"), options.out or options.run / "evaluation.json"
     refuse_unwritable(out.parent)

@@ -27,6 +27,8 @@ class Number:
 
     value: float
     halves: tuple[float, ...]  # the same halves for numbers of the same protocol; empty: no interval was asked for
+    least: float = -math.inf  # that it can be
+    most: float = math.inf  # that it can be
 
     @property
     def error(self) -> float:
@@ -36,7 +38,9 @@ class Number:
     @property
     def interval(self) -> tuple[float, float]:
         """95 %: where other samples and another reference, as many of each, would put the value."""
-        return self.value - NORMAL * self.error, self.value + NORMAL * self.error
+        around = NORMAL * self.error
+        low, high = np.clip((self.value - around, self.value + around), self.least, self.most).tolist()
+        return low, high
 
     @property
     def unbiased(self) -> float:

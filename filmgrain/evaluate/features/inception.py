@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...data import Dataset
 from ...interop import Refused
-from . import Extractor, Progress, fill, read
+from . import Extractor, Progress, fill, norm, read
 
 FID = "6726825d"  # how the sha256 of the FID checkpoint begins, as its name says
 SIDE = 299  # pixels
@@ -38,7 +38,7 @@ def load(
         raise Refused(f"{file} is not of Inception v3: fc.weight {found}; expected (1008, 2048) or (1000, 2048)")
     with torch.device("meta"):
         network = Inception(POOLINGS[len(last)])
-    fill(network, state, str(file), unused=("fc.", "AuxLogits."))
+    fill(network, state, file, "Inception v3", unused=("fc.", "AuxLogits."))
     with file.open("rb") as opened:
         fid = hashlib.file_digest(opened, "sha256").hexdigest().startswith(FID)
     resize = f"bilinear to {SIDE}x{SIDE} without antialiasing"
@@ -85,7 +85,7 @@ class Conv(nn.Module):
     ):
         super().__init__()
         self.conv = nn.Conv2d(channels, out, kernel, stride, padding, bias=False)
-        self.bn = nn.BatchNorm2d(out, eps=0.001)
+        self.bn = norm(out, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv(x)))

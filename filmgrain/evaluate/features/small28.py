@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ...data import Dataset, cache
 from ...files import tensors
 from ..pictures import still
-from . import Extractor, Progress, fill
+from . import Extractor, Progress, fill, norm
 
 SIDE, FEATURES = 28, 128
 ENOUGH = 100  # pictures to train on
@@ -54,8 +54,8 @@ def load(
     assert file is not None
     state, about = tensors.load(file), tensors.header(file).metadata
     with torch.device("meta"):
-        network = Small28(len(state.get("classify.bias", [0])))
-    fill(network, state, str(file))
+        network = Small28(classes=len(state.get("classify.bias", [0])))
+    fill(network, state, file, "small28")
     return Extractor(
         network=network,
         kind=f"small28-{about.get('called', 'data')}",
@@ -72,7 +72,7 @@ class Small28(nn.Module):
         super().__init__()
         widths = [1, 32, 64, FEATURES]
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(widths))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[1:])
+        self.norms = nn.ModuleList(norm(width) for width in widths[1:])
         self.classify = nn.Linear(FEATURES, classes)
 
     def forward(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 128"]:
@@ -80,8 +80,8 @@ class Small28(nn.Module):
 
     def features(self, x: UInt8[Tensor, "b 28 28"]) -> Float[Tensor, "b 128"]:
         y = x[:, None].float() / 127.5 - 1
-        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            y = F.relu(norm(conv(F.max_pool2d(y, 2) if i else y)))
+        for i, (conv, settle) in enumerate(zip(self.convs, self.norms, strict=True)):
+            y = F.relu(settle(conv(F.max_pool2d(y, 2) if i else y)))
         return y.mean((2, 3))
 
 

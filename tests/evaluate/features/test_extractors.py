@@ -25,9 +25,9 @@ def random_weights(network, *extra, seed=0):
     state = {}
     for name, place in [*network.state_dict().items(), *extra]:
         noise = torch.randn(place.shape, generator=generator)
-        if name.endswith("num_batches_tracked"):
-            state[name] = torch.tensor(7)
-        elif place.ndim == 4:
+        if name.endswith("running_mean"):  # files have a count beside it, which is not read
+            state[name.replace("running_mean", "num_batches_tracked")] = torch.tensor(7)
+        if place.ndim == 4:
             state[name] = noise * (2 / place[0].numel()) ** 0.5
         else:
             state[name] = 0.1 * noise + (1.0 if name.endswith(("weight", "var")) else 0.0)
