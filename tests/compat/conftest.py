@@ -1,23 +1,20 @@
-"""A folder of one's own with GIFs and pictures, and the peers' modules by the fixtures of tests/interop."""
+"""A folder of one's own with GIFs and pictures where the examples look for them, and the other packages."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+from peers import ddp, peer
 
 from filmgrain.files.encode import write_gif
 from filmgrain.files.image import write_png
 
-_spec = importlib.util.spec_from_file_location("peers", Path(__file__).parents[1] / "interop/conftest.py")
-_peers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_peers)
-peer, ddp = _peers.peer, _peers.ddp
+__all__ = ["ddp", "peer"]
 
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a folder with a cache of its own, and the data where the examples look for them."""
+    """In a folder and with a cache of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     rng = np.random.default_rng(0)
