@@ -19,9 +19,7 @@ class StaticThreshold:
 
     def __post_init__(self) -> None:
         if not self.limit > 0:
-            raise ValueError(
-                f"limit={self.limit} of the static threshold is not positive; use 1, the range of pixels"
-            )
+            raise ValueError(f"limit={self.limit} of the static threshold is not positive; use 1, the range of pixels")
 
     def __call__(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
         return self.denoiser(z, logsnr, cond).clamp(-self.limit, self.limit)
