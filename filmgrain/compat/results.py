@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from .. import runs
 from ..files import fsio
 from ..recipe import Recipe
@@ -49,7 +51,10 @@ class Results:
         return 0 if self.checkpoint is None else checkpoint.read_state(self.checkpoint).step
 
     def train(self) -> None:
-        """Up to the last step: from the step that was loaded, or from the weights as they are."""
+        """Up to the last step: from the step that was loaded, or from the weights as they are.
+
+        The script's random numbers go on as if nothing had been trained.
+        """
         newest, folder = self._newest(), self.results_folder
         if newest is not None and newest != self.checkpoint and (step := checkpoint.read_state(newest).step):
             raise ResumeRefused(
@@ -57,7 +62,8 @@ class Results:
                 "trainer.load(-1), or give another results_folder"
             )
         resume = self.checkpoint is not None
-        runs.train(self.recipe, folder, resume=resume, data=self.data, model=self.model.inside.model)
+        with torch.random.fork_rng():  # steps seed the global generator
+            runs.train(self.recipe, folder, resume=resume, data=self.data, model=self.model.inside.model)
         self.checkpoint = self._newest()
 
     def save(self, milestone: int | str = 0) -> None:

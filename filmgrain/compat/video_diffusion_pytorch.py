@@ -38,7 +38,7 @@ THEIR_TRAINING = Training(
 )  # fmt: skip
 TEXT = "make the Unet3D with cond_dim=768 or so, and give cond=(b, cond_dim), the vectors of your own text encoder"
 WIDTH = "unet3d has one width, and as many channels out as in; leave it out"
-FOCUS = "unet3d attends to all frames; leave it out, or train on pictures as clips of one frame"
+FOCUS = "unet3d attends to all frames; a second GaussianDiffusion of the same Unet3D, num_frames=1, takes pictures"
 PRESENT = {"prob_focus_present": (0.0, FOCUS), "focus_present_mask": (None, FOCUS)}
 
 

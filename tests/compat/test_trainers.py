@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from filmgrain import runs
+from filmgrain.cli import main
 from filmgrain.compat import denoising_diffusion_pytorch as images
 from filmgrain.compat import video_diffusion_pytorch as videos
 from filmgrain.data import NoData
@@ -39,6 +40,24 @@ def test_going_on_is_as_if_never_left():
     second.train()
     assert second.step == 4 and torch.equal(weights(second.model), weights(whole.model))
     assert torch.equal(weights(second.ema_model), weights(whole.ema_model))
+
+
+def test_the_command_line_goes_on_too():
+    trainer(2).train()
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["train", "--resume", "--run", "results", "--steps", "3"])
+    whole = trainer(3, results_folder="whole")
+    whole.train()
+    assert torch.equal(weights(runs.load("results").network), weights(whole.ema_model.denoise_fn.network))
+
+
+def test_training_leaves_the_generator_as_it_was():
+    third = trainer(2)
+    torch.manual_seed(3)
+    third.train()
+    drawn = torch.rand(4)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(4))
 
 
 def test_milestones_are_the_checkpoints_of_a_run():
@@ -114,14 +133,16 @@ REFUSED = {
     "self-conditioning": (lambda: images.Unet(8, self_condition=True), "self_condition=True is not to be had; "),
     "heads by level": (lambda: images.Unet(8, attn_heads=(1, 2, 3, 4)), r"attn_heads=\(1, 2, 3, 4\); ddp_unet has the"),
     "an objective": (lambda: picture(objective="eps"), "objective='eps' is none of pred_noise, pred_x0, pred_v"),
+    "grey pictures": (lambda: images.Trainer(picture(channels=1), "data"), "channels=1, but the data have 3"),
     "too many steps": (lambda: picture(timesteps=4, sampling_timesteps=9), "steps=9 is more than the 4 levels"),
     "offset noise": (lambda: picture(offset_noise_strength=0.1), "offset_noise_strength=0.1 is not to be had"),
     "the best": (lambda: images.Trainer(picture(), "data", save_best_and_latest_only=True), "all milestones are kept"),
 }  # fmt: skip
 
 
-def picture(**settings) -> images.GaussianDiffusion:
-    return images.GaussianDiffusion(images.Unet(dim=8, dim_mults=(1, 2)), image_size=8, **settings)
+def picture(*, channels=3, **settings) -> images.GaussianDiffusion:
+    unet = images.Unet(dim=8, dim_mults=(1, 2), channels=channels)
+    return images.GaussianDiffusion(unet, image_size=8, **settings)
 
 
 @pytest.mark.parametrize(("call", "reason"), REFUSED.values(), ids=REFUSED)
@@ -129,6 +150,13 @@ def test_what_is_not_here_is_refused_in_a_line(call, reason):
     with pytest.raises(ValueError, match=reason) as refused:
         call()
     assert "\n" not in str(refused.value)
+
+
+def test_a_second_diffusion_trains_the_same_network_on_pictures():
+    clips = diffusion()
+    pictures = videos.GaussianDiffusion(clips.denoise_fn, image_size=8, num_frames=1, timesteps=3)
+    (clips(torch.rand(1, 3, 3, 8, 8)) + pictures(torch.rand(4, 3, 1, 8, 8))).backward()
+    assert clips.denoise_fn.network is pictures.inside.model.network
 
 
 def test_an_unknown_argument_is_a_type_error():
