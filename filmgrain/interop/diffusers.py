@@ -6,14 +6,12 @@ or all in one folder, as early ones are. diffusers itself is not needed for eith
 """
 
 import json
-import math
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ..autoencoders import pixels
@@ -23,13 +21,13 @@ from ..files import fsio, tensors
 from ..model import DiffusionModel
 from . import Imported, Refused, about, torch_file
 from . import diffusers_scheduler as scheduler
-from .diffusers_fields import OLD_SCHEDULER, SCHEDULER, UNET, VERSION, read_fields, read_json
-from .diffusers_unet import config_of, fields_of, from_theirs, on_steps, to_theirs, unet_of
+from .diffusers_fields import OLD_SCHEDULER, SCHEDULER, UNET, VERSION, read_fields, read_json, text
+from .diffusers_levels import offset_and_schedule, table_between
+from .diffusers_unet import config_of, fields_of, from_theirs, on_levels, on_steps, to_theirs, unet_of
 
 PIPELINES = ("DDPMPipeline", "DDIMPipeline")
 SCHEDULERS = ("DDPMScheduler", "DDIMScheduler")
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-POSITIONS, QUARTER = 1000, math.pi / 2  # of noise, from data to pure noise, which is a quarter of a turn
 
 
 def read(path: Path, *, size: int | None = None) -> Imported:
@@ -40,23 +38,27 @@ def read(path: Path, *, size: int | None = None) -> Imported:
     if not path.is_dir():
         raise Refused(f"{path} is not a folder; give that of a pipeline of diffusers, with its unet/ and scheduler/")
     if (index := path / "model_index.json").exists() and (name := read_json(index).get("_class_name")) not in PIPELINES:
-        raise Refused(f"{index} has _class_name={str(name)[:60]}; expected {' or '.join(PIPELINES)}")
+        raise Refused(f"{index} has _class_name={text(name)}; expected {' or '.join(PIPELINES)}")
     unet, rule = (path / name if (path / name).is_dir() else path for name in ("unet", "scheduler"))
     fields = read_fields(unet / "config.json", UNET, "UNet2DModel")
     rules = read_fields(rule / "scheduler_config.json", SCHEDULER | OLD_SCHEDULER, *SCHEDULERS)
     with about(rule / "scheduler_config.json"):
-        model_config = scheduler.model_config(rules)
+        betas = rules["trained_betas"]
+        offset, schedule = (0.0, None) if betas is None else offset_and_schedule(betas)
+        model_config = scheduler.model_config(rules, schedule)
     with about(unet / "config.json"):
         config = config_of(fields)
         height, width = _size(fields["sample_size"] if size is None else size)
     state, file = _weights(unet)
     with about(file):
         ours = from_theirs(state, config, fields["flip_sin_to_cos"])
+    if schedule is not None:
+        ours = on_levels(ours, offset)
     return Imported(
-        network_config=config,
+        network_config=ours.config,
         model_config=model_config,
-        model_state=ours,
-        ema_state=ours,
+        model_state=ours.state,
+        ema_state=ours.state,
         step=0,
         shape=(config.channels, height, width),
         sampling=scheduler.sampling(rules),
@@ -66,7 +68,7 @@ def read(path: Path, *, size: int | None = None) -> Imported:
 def _size(given: Any) -> tuple[int, int]:
     height, width = given if isinstance(given, list) and len(given) == 2 else (given, given)
     if not all(type(side) is int and 0 < side < 1 << 16 for side in (height, width)):
-        raise Refused(f"has sample_size={str(given)[:60]}; give the pixels a side with --size")
+        raise Refused(f"has sample_size={text(given)}; give the pixels a side with --size")
     return height, width
 
 
@@ -98,33 +100,24 @@ def write(model: DiffusionModel, folder: Path, *, sampling: dict[str, Any], give
     multiple = 2 ** (len(unet.config.mults) - 1)
     if height % multiple or width % multiple:
         raise ValueError(f"UNet2DModel cannot take {height} x {width} pixels; train on multiples of {multiple}")
-    if isinstance(model.schedule, Discrete):
+    if unet.config.steps and isinstance(model.schedule, Discrete):
         table = model.schedule.table
     else:
-        offset, table = positions(model)
+        ends = model.schedule(torch.tensor([0.0, 1.0], device=next(model.parameters()).device))
+        offset, table = table_between(*ends.tolist())
         unet = on_steps(unet, offset)
     rules = scheduler.fields_of(model.config.prediction, model.config.schedule, table, sampling, model.codec.bounded)
     fields = {"_class_name": "UNet2DModel", **fields_of(unet.config, (height, width))}
     _write(folder, rules, fields, to_theirs(unet))
     pipeline = rules["_class_name"].replace("Scheduler", "Pipeline")
     total = sum(tensor.numel() for tensor in unet.state.values())
+    steps = f"its DDIM walks evenly in a number of steps that divides {len(table)}"
+    uneven = [steps] if pipeline == "DDIMPipeline" and len(table) % scheduler.STEPS else []
     return [
         f"{pipeline} of a UNet2DModel of {total:,} parameters, {len(table)} steps",
         f'next, in Python: diffusers.{pipeline}.from_pretrained("{folder}")',
+        *uneven,
     ]
-
-
-def positions(model: DiffusionModel) -> tuple[float, Float[Tensor, " T"]]:
-    """The positions of noise that become steps, as offset + k, k = 0 ... T - 1, and the levels that stand there.
-
-    A network of log-SNR sees p = 1000 (2 / pi) atan(e^(-logsnr / 2)), from 0 to 1000 (blocks/embedding.py). Steps keep
-    half a position from either end, where log-SNR is infinite, or end where the schedule does.
-    """
-    logsnr = model.schedule(torch.tensor([0.0, 1.0], device=next(model.parameters()).device)).double()
-    low, high = (torch.atan(torch.exp(-logsnr / 2)) / QUARTER * POSITIONS).tolist()
-    first, last = max(0.5, low), min(POSITIONS - 0.5, high)
-    angle = (first + torch.arange(math.floor(last - first) + 1, dtype=torch.float64)) / POSITIONS * QUARTER
-    return first, -2 * angle.tan().log()
 
 
 def _write(folder: Path, rules: dict[str, Any], fields: dict[str, Any], state: dict[str, Tensor]) -> None:
@@ -138,8 +131,8 @@ def _write(folder: Path, rules: dict[str, Any], fields: dict[str, Any], state: d
             (staging / name).mkdir(parents=True)
         contents = {"model_index": index, "unet/config": fields, "scheduler/scheduler_config": rules}
         for name, table in contents.items():
-            text = json.dumps({"_diffusers_version": VERSION, **table}, indent=2, sort_keys=True)
-            (staging / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+            lines = json.dumps({"_diffusers_version": VERSION, **table}, indent=2, sort_keys=True)
+            (staging / f"{name}.json").write_text(f"{lines}\n", encoding="utf-8")
         tensors.save(staging / "unet" / WEIGHTS[0], state, {"format": "pt"})
         for path in staging.rglob("*.*"):
             fsio.sync(path)

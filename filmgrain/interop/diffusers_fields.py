@@ -55,7 +55,7 @@ SCHEDULER = {  # of DDPMScheduler and DDIMScheduler
     "beta_start": Field(1e-4),
     "beta_end": Field(0.02),
     "beta_schedule": Field("linear", ("linear", "scaled_linear", "squaredcos_cap_v2")),
-    "trained_betas": Field(None, (None,)),
+    "trained_betas": Field(None),
     "variance_type": Field("fixed_small", ("fixed_small", "fixed_small_log", "fixed_large")),
     "clip_sample": Field(True, (True, False)),
     "clip_sample_range": Field(1.0, (1.0,)),
@@ -88,29 +88,33 @@ def read_fields(path: Path, known: dict[str, Field], *kinds: str) -> dict[str, A
     """Every field of a configuration and its `_class_name`, which must be one of `kinds`; raises `Refused`."""
     given = read_json(path)
     if given.get("_class_name") not in kinds:
-        raise Refused(f"{path} has _class_name={_text(given.get('_class_name'))}; expected {' or '.join(kinds)}")
+        raise Refused(f"{path} has _class_name={text(given.get('_class_name'))}; expected {' or '.join(kinds)}")
     fields = {name: field.default for name, field in known.items()}
     for name, value in given.items():
         if name.startswith("_") or (name not in known and value in (None, False)):
             continue
         if name not in known:
-            raise Refused(f"{path} has {name}={_text(value)}, which diffusers {VERSION} does not know")
+            raise Refused(f"{path} has {name}={text(value)}, which diffusers {VERSION} does not know")
         default, allowed = known[name]
         if isinstance(default, int) and isinstance(value, float) and value.is_integer():
             value = int(value)
         if allowed is not None and (not isinstance(value, type(default)) or value not in allowed):
-            raise Refused(f"{path} has {name}={_text(value)}, which ours cannot express; expected {_choice(allowed)}")
+            raise Refused(f"{path} has {name}={text(value)}, which ours cannot express; expected {_choice(allowed)}")
+        if isinstance(default, float) and type(value) not in (int, float):
+            raise Refused(f"{path} has {name}={text(value)}; expected a number, such as {default}")
         fields[name] = value
     return fields | {"_class_name": given["_class_name"]}
 
 
 def is_count(value: Any) -> bool:
+    """Whether it is a number of channels or the like."""
     return type(value) is int and value in COUNT
 
 
-def _text(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) < 60 else f"{text[:60]} ..."
+def text(value: Any) -> str:
+    """As it stands in the file, or its beginning."""
+    whole = json.dumps(value)
+    return whole if len(whole) < 60 else f"{whole[:60]} ..."
 
 
 def _choice(allowed: Collection[Any]) -> str:

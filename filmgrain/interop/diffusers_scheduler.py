@@ -18,11 +18,11 @@ CHAIN = ("ddpm", "ancestral", "langevin", "repaint")  # samplers nearest to DDPM
 STEPS = 50  # of DDIMPipeline, unless told otherwise
 
 
-def model_config(fields: dict[str, Any]) -> Config:
-    """Prediction and schedule. Raises `Refused`."""
+def model_config(fields: dict[str, Any], schedule: Schedule | None = None) -> Config:
+    """Prediction and schedule, which is the given one or that of the fields. Raises `Refused`."""
     try:
-        return Config(prediction=PREDICTIONS[fields["prediction_type"]], schedule=_schedule(fields))
-    except (ValueError, TypeError) as error:
+        return Config(prediction=PREDICTIONS[fields["prediction_type"]], schedule=schedule or _schedule(fields))
+    except ValueError as error:
         raise Refused(f"is a scheduler that ours cannot express: {error}") from None
 
 
@@ -36,7 +36,7 @@ def _schedule(fields: dict[str, Any]) -> Schedule:
 
 def sampling(fields: dict[str, Any]) -> dict[str, Any]:
     """What the recipe's [sample] becomes: what the pipeline of such a scheduler does by itself."""
-    found: dict[str, Any] = {"grid": fields["timestep_spacing"]}
+    found: dict[str, Any] = {"grid": fields["timestep_spacing"] if fields["trained_betas"] is None else "uniform"}
     found["threshold"] = "static" if fields["clip_sample"] else "none"
     if fields["_class_name"] == "DDPMScheduler":
         variance = VARIANCES[fields["variance_type"]]

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ..networks import ddpm_unet
 from ..networks.unet2d import Config, Network
 from . import Refused
-from .diffusers_fields import UNET, is_count
+from .diffusers_fields import UNET, is_count, text
+from .diffusers_levels import turned
 from .state_dict import fit
 
 OUTER = {
@@ -48,20 +49,13 @@ class Unet(NamedTuple):
 
 def config_of(fields: dict[str, Any]) -> Config:
     """The make of a UNet2DModel in ours. Raises `Refused`, naming the field."""
-    widths, down, up = (fields[name] for name in ("block_out_channels", "down_block_types", "up_block_types"))
-    if not isinstance(widths, list) or not 0 < len(widths) <= 16 or not all(map(is_count, widths)):
-        raise Refused(f"has block_out_channels={str(widths)[:60]}; expected a list of widths")
-    if not is_count(heads := fields["attention_head_dim"] or widths[-1]):
-        raise Refused(f"has attention_head_dim={str(heads)[:60]}; expected a width or null")
+    widths, attention = _levels(fields)
     width, groups, scales = widths[0], fields["norm_num_groups"], fields["resnet_time_scale_shift"] == "scale_shift"
-    if any(channels % width for channels in widths):
-        raise Refused(f"has block_out_channels={widths}; unet2d needs multiples of the first")
-    kinds = [str(kind).removeprefix("UNetRes") for kind in down] if isinstance(down, list) else []
-    if len(kinds) != len(widths) or not {*kinds} <= {"DownBlock2D", "AttnDownBlock2D"}:
-        raise Refused(f"has down_block_types={down}; expected DownBlock2D or AttnDownBlock2D, {len(widths)} of them")
-    mirrored = [kind.replace("Down", "Up") for kind in reversed(kinds)]
-    if not isinstance(up, list) or [str(kind).removeprefix("UNetRes") for kind in up] != mirrored:
-        raise Refused(f"has up_block_types={up}; expected the mirror image of down_block_types, {mirrored}")
+    heads = fields["attention_head_dim"] or 0
+    if any(channels % groups for channels in widths):
+        raise Refused(f"has norm_num_groups={groups}, which does not divide block_out_channels={widths}")
+    if heads and (not is_count(heads) or any(widths[level] % heads for level in (*attention, -1))):
+        raise Refused(f"has attention_head_dim={text(heads)}; expected a divisor of the widths that attend, or null")
     expected = {
         "out_channels": (fields["in_channels"],),
         "time_embedding_dim": (None, 4 * width),
@@ -69,15 +63,15 @@ def config_of(fields: dict[str, Any]) -> Config:
     }
     for name, values in expected.items():
         if fields[name] not in values:
-            raise Refused(f"has {name}={fields[name]}; unet2d can express {values[-1]} alone")
+            raise Refused(f"has {name}={text(fields[name])}; unet2d can express {values[-1]} alone")
     try:
         return Config(
             channels=fields["in_channels"],
             width=width,
             mults=tuple(channels // width for channels in widths),
-            attention=tuple(level for level, kind in enumerate(kinds) if kind == "AttnDownBlock2D"),
+            attention=attention,
             blocks=fields["layers_per_block"],
-            head_width=fields["attention_head_dim"] or 0,
+            head_width=heads,
             dropout=fields["dropout"],
             groups=groups,
             modulation="film" if scales else "add",
@@ -86,8 +80,25 @@ def config_of(fields: dict[str, Any]) -> Config:
             shift=fields["freq_shift"],
             steps=True,
         )
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise Refused(f"is a configuration that no unet2d has: {error}") from None
+
+
+def _levels(fields: dict[str, Any]) -> tuple[list[int], tuple[int, ...]]:
+    """The channels of each level, and the levels that attend."""
+    widths, down, up = (fields[name] for name in ("block_out_channels", "down_block_types", "up_block_types"))
+    if not isinstance(widths, list) or not 0 < len(widths) <= 16 or not all(map(is_count, widths)):
+        raise Refused(f"has block_out_channels={text(widths)}; expected a list of widths")
+    if any(channels % widths[0] for channels in widths):
+        raise Refused(f"has block_out_channels={widths}; unet2d needs multiples of the first")
+    kinds = [str(kind).removeprefix("UNetRes") for kind in down] if isinstance(down, list) else []
+    if len(kinds) != len(widths) or not {*kinds} <= {"DownBlock2D", "AttnDownBlock2D"}:
+        expected = f"DownBlock2D or AttnDownBlock2D, {len(widths)} of them"
+        raise Refused(f"has down_block_types={text(down)}; expected {expected}")
+    mirrored = [kind.replace("Down", "Up") for kind in reversed(kinds)]
+    if not isinstance(up, list) or [str(kind).removeprefix("UNetRes") for kind in up] != mirrored:
+        raise Refused(f"has up_block_types={text(up)}; expected the mirror image of down_block_types, {mirrored}")
+    return widths, tuple(level for level, kind in enumerate(kinds) if kind == "AttnDownBlock2D")
 
 
 def fields_of(config: Config, size: tuple[int, int]) -> dict[str, Any]:
@@ -114,15 +125,15 @@ def fields_of(config: Config, size: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def from_theirs(state: dict[str, Tensor], config: Config, flip: bool) -> dict[str, Tensor]:
-    """The state of our network from theirs. flip: their sinusoids are cosines first."""
+def from_theirs(state: dict[str, Tensor], config: Config, flip: bool) -> Unet:
+    """Our network, on steps, from the state of theirs. flip: their sinusoids are cosines first."""
     renamed = {OLD_NAMES.sub(lambda old: OLD[old[0]], name): tensor for name, tensor in state.items()}
     make = f"unet2d of width {config.width}, mults {config.mults}, {config.blocks} blocks, attention at levels "
     make += f"{config.attention}"
     ours = fit(renamed, lambda: Network(config), lambda name: their_names(name, config.blocks), make)
     if flip:
         ours[SINUSOIDS] = torch.cat(ours[SINUSOIDS].chunk(2, dim=1)[::-1], dim=1)
-    return ours
+    return Unet(config, ours)
 
 
 def to_theirs(unet: Unet) -> dict[str, Tensor]:
@@ -204,13 +215,15 @@ def _of_ddpm(config: ddpm_unet.Config, state: dict[str, Tensor], vector: Tensor 
 
 
 def on_steps(unet: Unet, offset: float) -> Unet:
-    """The unet2d whose step k is this one's position offset + k: its first layer is told of turned sinusoids.
+    """An unet2d of log-SNR as one of steps, whose step k is its position of noise offset + k."""
+    return _turned(unet, offset, steps=True)
 
-    sin(f (k + offset)) = sin(f k) cos(f offset) + cos(f k) sin(f offset), and likewise the cosine
-    """
-    half = unet.config.width // 2
-    frequency = 10000 ** (-torch.arange(half, dtype=torch.float64) / (half - unet.config.shift))
-    sin, cos = (frequency * offset).sin(), (frequency * offset).cos()
-    sines, cosines = unet.state[SINUSOIDS].double().chunk(2, dim=1)
-    turned = torch.cat([sines * cos - cosines * sin, sines * sin + cosines * cos], dim=1).float()
-    return Unet(replace(unet.config, steps=True), unet.state | {SINUSOIDS: turned})
+
+def on_levels(unet: Unet, offset: float) -> Unet:
+    """The other way."""
+    return _turned(unet, -offset, steps=False)
+
+
+def _turned(unet: Unet, offset: float, steps: bool) -> Unet:
+    layer = turned(unet.state[SINUSOIDS], offset, unet.config.shift)
+    return Unet(replace(unet.config, steps=steps), unet.state | {SINUSOIDS: layer})
