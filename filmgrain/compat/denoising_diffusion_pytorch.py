@@ -100,13 +100,13 @@ class GaussianDiffusion(nn.Module):
             model.network,
             (self.channels, *self.image_size),
             Process(prediction=OBJECTIVES[objective], schedule=schedule),
-            Task(weighting=MinSNR(gamma=said.get("gamma", 5.0)) if said.get("clipped") else SNR()),
+            Task(weighting=MinSNR(gamma=float(said.get("gamma", 5))) if said.get("clipped") else SNR()),
             sampling,
         )
         their_state.of_diffusion(self, "model", timesteps)
 
     def forward(
-        self, img: Tensor, times: Tensor | None = None, noise: Tensor | None = None, loss_reduction: str = "mean"
+        self, img: Tensor, noise: Tensor | None = None, *, times: Tensor | None = None, loss_reduction: str = "mean"
     ) -> Tensor:
         losses = self.inside.losses(self.span * img + self.low, Cond, step=times, noise=noise)
         return losses if loss_reduction == "none" else losses.mean()
