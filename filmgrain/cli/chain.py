@@ -1,5 +1,6 @@
 """The film strip of a whole chain: what samples look like on their way from noise."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,8 @@ if TYPE_CHECKING:
 
     from ..model import DiffusionModel
     from ..samplers import Step
+
+    Watch = Callable[[range, Step], None]
 
 SHOWN = 8  # samples, a row each
 
@@ -20,12 +23,18 @@ class Chain:
         self.step = 0
         self.kept: list[Tensor] = []
 
-    def watch(self, ids: range, step: "Step") -> None:
-        if ids.start:  # of the first batch alone
-            return
-        if self.step in self.at:
-            self.kept.append(step.z[:SHOWN].cpu())
-        self.step += 1
+    def watch(self, also: "Watch") -> "Watch":
+        """What `generate` may call with each step; calls `also`."""
+
+        def watch(ids: range, step: "Step") -> None:
+            also(ids, step)
+            if ids.start:  # of the first batch alone
+                return
+            if self.step in self.at:
+                self.kept.append(step.z[:SHOWN].cpu())
+            self.step += 1
+
+        return watch
 
     def write(self, out: Path, model: "DiffusionModel", made: dict[str, Any]) -> list[Path]:
         from ..files.encode import write_gif

@@ -21,3 +21,15 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         row = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(row, completed=done, total=total)
+
+
+def steps_of(bar: Callable[[int, int], None], total: int) -> Callable[[range, object], None]:
+    """What `generate` may call with the samples of a batch and each of their steps: the bar moves by as many."""
+    done = 0
+
+    def watch(ids: range, step: object) -> None:
+        nonlocal done
+        done += len(ids)
+        bar(done, total)
+
+    return watch

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from .. import __version__
 from .compare import between, compare
-from .console import progress, say
+from .console import progress, say, steps_of
 from .datasets import dataset, name_of, unflipped
 from .errors import Usage, usage
 from .sample import Options as Sampled
@@ -172,7 +172,7 @@ def _of_model(options: Options, checkpoint: Path, recipe: "Recipe", data: "Datas
     how: dict[str, Any] = {"seed": options.seed, "config": config, "batch": options.batch, "given": given}
     start = time.monotonic()
     with progress("sampling") as bar, evaluations(model) as calls:
-        x = generate(model, options.count, progress=bar, **how)
+        x = generate(model, options.count, watch=steps_of(bar, options.count * config.intervals), **how)
     sampling = {name: value for name, value in asdict(config).items() if name != "fps"}
     sampling |= {"weights": options.weights, "labels": options.labels if given else "none"}
     made = {"run": str(options.run), "step": read_state(checkpoint).step, "nfe": calls.samples / options.count}

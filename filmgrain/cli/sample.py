@@ -14,7 +14,7 @@ from typer import Argument, Option
 
 from .. import __version__
 from .chain import Chain
-from .console import progress, say
+from .console import progress, say, steps_of
 from .errors import Usage, usage
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def sample(options: Options) -> "np.ndarray":
     how: dict[str, Any] = {"seed": options.seed, "config": sampling, "batch": options.batch, "given": given}
     chain = Chain(sampling.intervals, options.strip)
     with progress("sampling") as bar, evaluations(model) as calls:
-        x = generate(model, count, shape=shape, progress=bar, watch=chain.watch, **how)
+        watch = chain.watch(steps_of(bar, count * sampling.intervals))
+        x = generate(model, count, shape=shape, watch=watch, **how)
 
     step, nfe = read_state(checkpoint).step, calls.samples / count
     made = {"filmgrain": __version__, "run": str(options.run), "step": step, "weights": options.weights}

@@ -1,6 +1,7 @@
 """New videos (or images: whatever the model's data are) from noise alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,13 @@ def generate(
     shape: tuple[int, ...] | None = None,
     batch: int = 8,
     given: Mapping[str, Sequence[Any]] | None = None,
-    progress: Callable[[int, int], None] | None = None,
     watch: Callable[[range, Step], None] | None = None,
 ) -> Float[Tensor, "count *cfhw"]:
     """`count` samples in [-1, 1], on the CPU: (count, c, f, h, w), or without f for a model of images.
 
     given: what is said of each sample, `count` values of each condition, such as {"label": [3, 3, 7]}.
     shape: of one sample, the model's own by default. batch: how many at once; memory grows with it, the samples do
-    not change. progress(done, total) counts evaluated steps of samples.
+    not change. watch(ids, step) sees each step of each batch. Raises NotFinite for NaN or infinity of the network.
     """
     if count < 1 or batch < 1:
         raise ValueError(f"count={count}, batch={batch}: both are numbers of samples; use 1 or more")
@@ -50,19 +50,24 @@ def generate(
             ids = range(first, min(first + batch, count))
             own = {key: values[first : ids.stop] for key, values in given.items()}
             cond = model.condition(own, Draw(seed, tuple(ids))) if given else None
-            reached, finite = [], []
-            for i, step in enumerate(walk(model, ids, shape, config, seed, cond), start=1):
-                reached.append(step.logsnr)
-                finite.append(step.x0.isfinite().all())  # on the device: no step waits for it
-                if watch is not None:
-                    watch(ids, step)
-                if progress is not None:
-                    progress(first * config.intervals + i * len(ids), count * config.intervals)
-            refuse_nonfinite(torch.stack(finite), torch.stack(reached))
-            parts.append(model.codec.decode(step.z).clamp(-1, 1).cpu())
+            parts.append(
+                _end(model, walk(model, ids, shape, config, seed, cond), partial(watch, ids) if watch else None)
+            )
     finally:
         model.train(was_training)
     return torch.cat(parts)
+
+
+def _end(model: DiffusionModel, steps: Iterator[Step], watch: Callable[[Step], None] | None) -> Tensor:
+    """The data at the end of a walk."""
+    reached, finite = [], []
+    for step in steps:
+        reached.append(step.logsnr)
+        finite.append(step.x0.isfinite().all())  # on the device: no step waits for it
+        if watch is not None:
+            watch(step)
+    refuse_nonfinite(torch.stack(finite), torch.stack(reached))
+    return model.codec.decode(step.z).clamp(-1, 1).cpu()
 
 
 def _refuse_unknown(model: DiffusionModel, given: Mapping[str, Sequence[Any]], count: int) -> None:

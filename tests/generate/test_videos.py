@@ -85,10 +85,10 @@ def test_no_gradients_are_kept_by_a_codec_that_learns():
     assert not generate(model, 1, config=Config(steps=1)).requires_grad
 
 
-def test_progress_counts_steps_of_samples(model):
+def test_every_step_of_every_batch_is_seen(model):
     told = []
-    generate(model, 3, config=Config(steps=2), batch=2, progress=lambda done, total: told.append((done, total)))
-    assert told == [(2, 6), (4, 6), (5, 6), (6, 6)]
+    generate(model, 3, config=Config(steps=2), batch=2, watch=lambda ids, step: told.append((ids, len(step.z))))
+    assert told == [(range(2), 2), (range(2), 2), (range(2, 3), 1), (range(2, 3), 1)]
 
 
 def test_clipping_is_of_x0_at_every_step(model):
