@@ -104,7 +104,7 @@ def test_numbers_are_those_of_the_distances():
     assert found["kid"].value == kid(samples.features, reference.features)
     assert all(len(number.halves) == 3 for number in found.values())
     assert told == [(i, 9) for i in range(1, 10)]
-    assert all(0 <= low for name, number in found.items() if name != "kid" for low in number.interval)
+    assert all(low >= 0 for name, number in found.items() if name != "kid" for low in number.interval)
     same = measure(samples, samples, Config(halves=20, measures=("manifold",)))["precision"]
     assert same.value == 1 and same.error > 0 and same.interval[1] == 1  # no share is above 1
     assert list(measure(samples, reference, Config(halves=0, measures=("kid",)))) == ["kid"]
