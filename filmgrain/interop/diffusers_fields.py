@@ -73,8 +73,10 @@ OLD_SCHEDULER = {"predict_epsilon": Field(True, (True,)), "timestep_values": Fie
 
 def read_json(path: Path) -> dict[str, Any]:
     """The table in a file; raises `Refused`."""
-    if not path.is_file() or path.stat().st_size > LARGEST:
-        raise Refused(f"{path} is not a file of at most {LARGEST} bytes; expected a configuration of diffusers")
+    if not path.is_file():
+        raise Refused(f"{path} is not a file; expected a configuration of diffusers")
+    if (size := path.stat().st_size) > LARGEST:
+        raise Refused(f"{path} has {size} bytes; expected a configuration of diffusers, of at most {LARGEST}")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
