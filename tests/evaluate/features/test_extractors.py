@@ -248,6 +248,9 @@ def test_small28_needs_data_or_a_file(tmp_path):
     tensors.save(tmp_path / "other.safetensors", {"a": torch.zeros(2)})
     with pytest.raises(Refused, match=r"convs.0.weight is missing; expected \(32, 1, 3, 3\)"):
         small28.load(file=tmp_path / "other.safetensors")
+    tensors.save(tmp_path / "old.safetensors", {"a": torch.zeros(2)}, {"version": "0"})
+    with pytest.raises(Refused, match="is of small28 0, and this is 1; train it again"):
+        small28.load(file=tmp_path / "old.safetensors")
 
 
 def test_a_picture_of_28_pixels_is_taken_as_it_is():
