@@ -237,8 +237,11 @@ def _memorisation(
     from ..files.image import write_png
 
     train, held_out = (runs.datasets(unflipped(recipe))[split] for split in ("train", "held_out"))
+    mirrored = getattr(recipe.data, "flip", False)
     with progress("nearest training data") as bar:
-        found = memorisation(drawn.pictures, train, held_out, extractor, seed=options.seed, progress=bar)
+        found = memorisation(
+            drawn.pictures, train, held_out, extractor, seed=options.seed, mirrored=mirrored, progress=bar
+        )
     picture = out.with_name(f"{out.stem}-neighbours.png")
     write_png(picture, sheet(found, train, options.neighbours))
     say(*(f"memorisation, {space}: {verdict}" for space, verdict in found.copying.items()))

@@ -53,20 +53,34 @@ def memorisation(
     extractor: Extractor,
     *,
     seed: int,
+    mirrored: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Memorisation:
-    """Searches all of the training data, for the neighbours of at most MOST samples and MOST items held out."""
+    """Searches all of the training data, for the neighbours of at most MOST samples and MOST items held out.
+
+    mirrored: the model was trained on mirror images too, so that copies of those are looked for.
+    """
     samples, count = samples[:MOST], min(MOST, len(held_out))
     unseen = torch.cat([samples[:0], *(of_data(held_out, range(count), seed) if count else ())])
     spaces: dict[str, Space] = {"features": extractor, "pixels": pixels}
     found, beyond = {}, {}
     for i, (name, space) in enumerate(spaces.items()):
         walk = _told(of_data(train, range(len(train)), seed), progress, i * len(train), len(spaces) * len(train))
-        asked = torch.cat([space(part) for part in torch.cat([samples, unseen]).split(64)])
-        both = nearest(asked, (space(part) for part in walk), k=min(SHOWN, len(train)))
-        found[name] = Nearest(both.distance[: len(samples)], both.index[: len(samples)])
-        beyond[name] = both.distance[len(samples) :, 0]
+        asked = torch.cat([samples, unseen])
+        asked = torch.cat([asked, asked.flip(-1)]) if mirrored else asked
+        features = torch.cat([space(part) for part in asked.split(64)])
+        near = nearest(features, (space(part) for part in walk), k=min(SHOWN, len(train)))
+        near = nearer(near) if mirrored else near
+        found[name] = Nearest(near.distance[: len(samples)], near.index[: len(samples)])
+        beyond[name] = near.distance[len(samples) :, 0]
     return Memorisation(samples, found, beyond, seed)
+
+
+def nearer(near: Nearest) -> Nearest:
+    """Of items and then of their mirror images: for each item the nearest of both."""
+    distance, index = (torch.cat(values.chunk(2), dim=1) for values in (near.distance, near.index))
+    best = distance.topk(near.distance.shape[1], largest=False)
+    return Nearest(best.values, index.gather(1, best.indices))
 
 
 def pixels(pictures: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:

@@ -61,6 +61,12 @@ def test_copies_are_found_in_both_spaces_and_mirrored_ones_in_features():
     assert all(found.copies and found.ratio < 1e-6 for found in copies.copying.values())
     turned = memorisation(pictures(TRAIN, 60).flip(-1), TRAIN, HELD_OUT, MIRRORED, seed=0).copying
     assert turned["features"].copies and not turned["pixels"].copies
+    both = memorisation(pictures(TRAIN, 60).flip(-1), TRAIN, HELD_OUT, MIRRORED, seed=0, mirrored=True)
+    assert both.copying["pixels"].copies and both.copying["pixels"].ratio < 1e-6
+    order = [int(n) for n in both.nearest["pixels"].index[:3, 0]]  # draws of the loader, which are items 0, 1, 2
+    assert order == [int(n) for n in copies.nearest["pixels"].index[:3, 0]]
+    new = memorisation(pictures(Pictures(5000, 60), 60), TRAIN, HELD_OUT, MIRRORED, seed=0, mirrored=True)
+    assert not new.copying["pixels"].copies
     row = copies.row()
     assert (row["samples"], row["held_out"]) == (60, 80) and row["features"]["copies"] is True
 
