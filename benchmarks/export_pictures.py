@@ -1,6 +1,6 @@
 """Write a recipe's training data as .png files, for programs that read nothing else.
 
-    python benchmarks/export_pictures.py fashion_mnist pictures data.folder=fashion-mnist
+python benchmarks/export_pictures.py fashion_mnist pictures data.folder=fashion-mnist
 """
 
 import random

@@ -11,6 +11,7 @@ would see a fifth of the pictures), no mirror images, and no pictures drawn duri
 """
 
 import argparse
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -69,7 +70,9 @@ def ddp(pictures: Path, out: Path, minutes: list[float]) -> None:
         results_folder=str(out / "results"),
     )
     # A GaussianDiffusion's weights under "model", averaged, is what its users pass on.
-    clock = Clock(minutes, out, lambda folder: torch.save({"model": trainer.ema.ema_model.state_dict()}, folder / "model.pt"))
+    clock = Clock(
+        minutes, out, lambda folder: torch.save({"model": trainer.ema.ema_model.state_dict()}, folder / "model.pt")
+    )
     update = trainer.ema.update
 
     def counted() -> None:
@@ -146,10 +149,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True)
     torch.manual_seed(0)
-    try:
+    with contextlib.suppress(Clock.Done):
         {"ddp": ddp, "diffusers": diffusers}[arguments.peer](arguments.pictures, arguments.out, arguments.minutes)
-    except Clock.Done:
-        pass
 
 
 if __name__ == "__main__":
