@@ -1,0 +1,51 @@
+"""Whether a kernel can take given tensors, and how it is called."""
+
+import ctypes
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from .build import built, library
+
+SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}  # of a kernel's functions, by the type of tensors
+
+
+def usable(kernel: str, *tensors: Tensor) -> bool:
+    """Whether kernel.cpp is there, and these lie before it as it needs them: float32 or bfloat16, without gaps.
+
+    Features in channels-last memory are given as (n, h, w, c), which has none.
+    """
+    for x in tensors:
+        if x.device.type != "cpu" or x.dtype not in SUFFIX or not x.is_contiguous():
+            return False
+    return not _transformed() and _present(kernel)
+
+
+def call(kernel: str, function: str, dtype: torch.dtype, *arguments: Tensor | int | float | None) -> None:
+    """Calls `function` of kernel.cpp for tensors of this dtype; the number of threads is added as its last argument.
+
+    A tensor arrives as a pointer (None: a null pointer), an int as int64_t, a float as double.
+    """
+    of_library = getattr(built(kernel), f"{function}_{SUFFIX[dtype]}")
+    of_library(*[_plain(argument) for argument in (*arguments, torch.get_num_threads())])
+
+
+def _plain(argument: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:
+    if isinstance(argument, Tensor):
+        return ctypes.c_void_p(argument.data_ptr())
+    if isinstance(argument, float):
+        return ctypes.c_double(argument)
+    return ctypes.c_void_p(None) if argument is None else ctypes.c_int64(argument)
+
+
+@torch.compiler.assume_constant_result
+def _present(kernel: str) -> bool:
+    return library(kernel) is not None
+
+
+@torch.compiler.assume_constant_result
+def _transformed() -> bool:
+    """Whether torch.func or forward differentiation is at work, or an export: these know nothing of our operators."""
+    transform = torch._C._functorch.peek_interpreter_stack()
+    return transform is not None or forward_ad._current_level >= 0 or torch.compiler.is_exporting()
