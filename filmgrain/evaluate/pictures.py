@@ -28,11 +28,14 @@ def of_data(data: Dataset, draws: Sequence[int], seed: int) -> Pictures:
         yield torch.stack([still(torch.tensor(loader.draw(n)["x"]), seed, n) for n in draws[part]])
 
 
-def of_samples(samples: Tensor, seed: int) -> Pictures:
-    """Samples in [-1, 1], (b, c, h, w) or (b, c, f, h, w), rounded to bytes as they are when they are saved."""
+def of_samples(samples: Tensor, seed: int, first: int = 0) -> Pictures:
+    """Samples in [-1, 1], (b, c, h, w) or (b, c, f, h, w), rounded to bytes as they are when they are saved.
+
+    first: the number of the first of them.
+    """
     for part in _parts(len(samples)):
         pixels = ((samples[part] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        yield torch.stack([still(x, seed, n) for n, x in enumerate(pixels, start=part.start)])
+        yield torch.stack([still(x, seed, n) for n, x in enumerate(pixels, start=first + part.start)])
 
 
 def of_folder(folder: Path, size: tuple[int, int]) -> Pictures:
@@ -51,8 +54,8 @@ def of_folder(folder: Path, size: tuple[int, int]) -> Pictures:
 
 
 def in_folder(folder: Path) -> list[Path]:
-    """Its pictures, by name. Raises NoData where there are none."""
-    found = pictures_in(folder) if folder.is_dir() else []
+    """Its pictures, by name, without the sheet and strip of `filmgrain sample`. Raises NoData where there are none."""
+    found = [path for path in pictures_in(folder) if path.stem not in ("sheet", "strip")] if folder.is_dir() else []
     if not found:
         raise NoData(f"{folder} holds no pictures; give a folder of samples, such as PNG files")
     return found
