@@ -1,6 +1,7 @@
 """Whether a kernel can take given tensors, and how it is called."""
 
 import ctypes
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ def usable(kernel: str, *tensors: Tensor) -> bool:
     Features in channels-last memory are given as (n, h, w, c), which has none.
     """
     for x in tensors:
-        if x.device.type != "cpu" or x.dtype not in SUFFIX or not x.is_contiguous():
+        if x.device.type != "cpu" or x.dtype not in SUFFIX or not x.is_contiguous() or not x.numel():
             return False
     return not _transformed() and _present(kernel)
 
@@ -28,10 +29,20 @@ def call(kernel: str, function: str, dtype: torch.dtype, *arguments: Tensor | in
     A tensor arrives as a pointer (None: a null pointer), an int as int64_t, a float as double.
     """
     of_library = getattr(built(kernel), f"{function}_{SUFFIX[dtype]}")
-    of_library(*[_plain(argument) for argument in (*arguments, torch.get_num_threads())])
+    of_library(*[_as_c(argument) for argument in (*arguments, torch.get_num_threads())])
 
 
-def _plain(argument: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:
+def gradients(
+    plain: Callable[..., Tensor], tensors: Sequence[Tensor], settings: tuple[object, ...], dy: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Gradients of plain(*tensors, *settings) that can be differentiated again; None for tensors that need none."""
+    wanted = [x for x in tensors if x.requires_grad]
+    with torch.enable_grad():
+        found = iter(torch.autograd.grad(plain(*tensors, *settings), wanted, dy, create_graph=True))
+    return tuple(next(found) if x.requires_grad else None for x in tensors)
+
+
+def _as_c(argument: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:
     if isinstance(argument, Tensor):
         return ctypes.c_void_p(argument.data_ptr())
     if isinstance(argument, float):
