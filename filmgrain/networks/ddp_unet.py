@@ -146,6 +146,13 @@ class Network(nn.Module):
         self.out = nn.Conv2d(config.width, config.channels, 1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unlisted in the stubs
 
+    def levels(self) -> list[list[nn.Module]]:
+        """The blocks of each level, the finest first: networks/__init__.py."""
+        levels: list[list[nn.Module]] = [[down, up] for down, up in zip(self.downs, reversed(self.ups), strict=True)]
+        levels[0].append(self.last)
+        levels[-1] += [self.middle1, self.middle, self.middle2]
+        return levels
+
     def forward(self, z: Float[Tensor, "b c h w"], step: Num[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c h w"]:
         check_doors(self.config, cond)
         level = self.level(step, cond.vector)

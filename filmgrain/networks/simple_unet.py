@@ -89,6 +89,10 @@ class Network(nn.Module):
         self.out = nn.Conv2d(widths[0], config.channels, 1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unlisted in the stubs
 
+    def levels(self) -> list[list[nn.Module]]:
+        """The blocks of each level, the finest first: networks/__init__.py."""
+        return [[down, up] for down, up in zip(self.downs, reversed(self.ups), strict=True)]
+
     def forward(self, z: Float[Tensor, "b c h w"], step: Num[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c h w"]:
         check_doors(self.config, cond)
         time = nnf.relu(self.time(sinusoid(step, self.config.time)))

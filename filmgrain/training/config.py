@@ -22,6 +22,8 @@ class Config:
     ema_every: int = 1  # steps between two updates of the average
     precision: str = "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 where the processor computes in it
     device: str = "auto"  # cuda, mps, cpu, or auto: the first of these that is there
+    recompute: int = 0  # levels, from the finest, that backward computes again: less memory, more time; -1 is all
+    compile: bool = False  # the network's blocks, by torch.compile: minutes at first, and meant for GPUs
     seed: int = 0  # of the order, the noise and dropout
     workers: int = 0  # processes that load data
     save_every: int = 1_000  # steps between checkpoints
@@ -37,6 +39,7 @@ class Config:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("weight_decay", "warmup", "clip", "workers", "validate_every", "preview_every", "ema_start"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _require(self.recompute >= -1, "recompute", self.recompute, "-1, for every level, or more")
         _require(self.lr > 0, "lr", self.lr, "more than 0")
         _require(
             len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "betas", self.betas, "two numbers in [0, 1)"

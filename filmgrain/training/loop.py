@@ -41,6 +41,8 @@ def train(task: Task, batches: Batches, config: Config, run: Run, *, resume: boo
         keeper = Keeper(run, config.keep, Stepper(task, config, place), log)
         state = keeper.resume() if resume else keeper.start()
         log.say(f"{'resumed at' if resume else 'training from'} step {state.step} on {place}")
+        for note in keeper.stepper.notes:
+            log.say(note)
         if state.step >= config.steps:
             log.say(
                 f"nothing is left to train: train.steps={config.steps} counts all steps of the run; set more to go on"

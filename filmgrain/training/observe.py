@@ -18,6 +18,9 @@ def observing(model: nn.Module, ema: EMA, place: Place) -> Iterator[None]:
     """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    compiled = [(module, module._compiled_call_impl) for module in model.modules() if module._compiled_call_impl]
+    for module, _ in compiled:  # batches of other sizes, each of which would be compiled anew
+        module._compiled_call_impl = None
     model.eval()
     try:
         with ema.swapped(), torch.no_grad(), place.autocast():
@@ -25,5 +28,7 @@ def observing(model: nn.Module, ema: EMA, place: Place) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+        for module, call in compiled:
+            module._compiled_call_impl = call
         for buffer, value in buffers:
             buffer.copy_(value)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What may change between two parts of a run: what the weights after a given step do not depend on; and steps, device
-# and precision, so that a run can be prolonged or moved to another machine.
+# What may change between two parts of a run: what the weights after a given step do not depend on; and steps, and
+# what they are computed on and how, so that a run can be prolonged or moved to another machine.
 _PACE = (
     "save_every",
     "keep",
@@ -18,7 +18,7 @@ _PACE = (
     "tensorboard",
     "workers",
 )
-FREE = frozenset(f"train.{name}" for name in ("steps", "device", "precision", *_PACE))
+FREE = frozenset(f"train.{name}" for name in ("steps", "device", "precision", "recompute", "compile", *_PACE))
 
 
 class ResumeRefused(Exception):

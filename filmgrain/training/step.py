@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from . import optimizer
+from . import blocks, optimizer
 from .config import Config
 from .ema import EMA
 from .place import Place
@@ -19,6 +19,7 @@ class Stepper:
 
     def __init__(self, task: Task, config: Config, place: Place) -> None:
         self.task, self.config, self.place = task, config, place
+        self.notes = blocks.prepare(task.model, config, place.device)  # what is to be said before the first step
         self.groups = task.groups()
         named = dict(task.model.named_parameters())
         for name, parameter in (pair for group in self.groups.values() for pair in group.items()):
