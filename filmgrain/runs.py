@@ -89,13 +89,20 @@ def train(
     loader = Loader(data["train"], batch=config.batch, seed=config.seed, workers=config.workers)
 
     def batches(start: int) -> Iterator[dict[str, Any]]:  # asked for once the run is locked and may be written into
-        refused, quarantine = getattr(data["train"], "refused", []), run.folder / "quarantine.jsonl"
-        if refused or quarantine.exists():
-            rows = [json.dumps({"path": str(file.path), "reason": file.reason}) for file in refused]
-            fsio.write_text(quarantine, "".join(f"{row}\n" for row in rows))
+        _describe(data, run.folder)
         return loader.batches(start)
 
     loop.train(task, batches, config, run, resume=resume)
+
+
+def _describe(data: dict[str, Dataset], folder: Path) -> None:
+    """Writes into the run what was found in the data, and which files were refused."""
+    lines = dict.fromkeys(line for split in data.values() for line in split.summary())
+    fsio.write_text(folder / "data.txt", "".join(f"{line}\n" for line in lines).encode("utf-8", "replace").decode())
+    refused, quarantine = getattr(data["train"], "refused", []), folder / "quarantine.jsonl"
+    if refused or quarantine.exists():
+        rows = [json.dumps({"path": str(file.path), "reason": file.reason}) for file in refused]
+        fsio.write_text(quarantine, "".join(f"{row}\n" for row in rows))
 
 
 def _check_conditions(recipe: Recipe, data: Dataset) -> None:

@@ -60,6 +60,8 @@ MAY_IMPORT: dict[str, list[str]] = {  # room: the rooms that it may import; a ro
         "allocator",
     ],
     "interop": ["model", "networks", "autoencoders", "clip", "conditioning", "diffusion", "files"],
+    "watching": ["files"],
+    "doctor": ["watching", "data", "recipe", "runs", "training", "files"],
     "compat": [
         "autoencoders",
         "data",

@@ -12,7 +12,24 @@ from typing import Annotated, NoReturn
 import typer
 
 from .. import __version__
-from . import curve, demo, edit, errors, evaluate, export, import_, likelihood, oracle, plan, sample, show, train
+from . import (
+    curve,
+    demo,
+    doctor,
+    edit,
+    errors,
+    evaluate,
+    export,
+    import_,
+    likelihood,
+    oracle,
+    plan,
+    report,
+    sample,
+    show,
+    train,
+    watch,
+)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command("demo")(demo.demo)
@@ -24,6 +41,9 @@ app.command("between")(edit.between)
 app.command("plan")(plan.plan)
 app.command("show")(show.show)
 app.command("curve")(curve.curve)
+app.command("watch")(watch.watch)
+app.command("report")(report.report)
+app.command("doctor")(doctor.doctor)
 app.command("evaluate")(evaluate.command)
 app.command("likelihood")(likelihood.command)
 app.command("oracle")(oracle.command)

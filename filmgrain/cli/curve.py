@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from ..watching.history import series, smoothed
 from .console import say
 from .errors import Usage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-SMOOTH = 0.05  # of the rows are averaged into the line
 
 
 def curve(
@@ -46,15 +45,3 @@ def draw(axes: "Axes", rows: list[dict[str, Any]]) -> None:
         axes.plot(*series(rows, name), marker=".", label=f"held out {label or '(mean)'}", **style)
     axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.legend(fontsize="small")
-
-
-def series(rows: list[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
-    """The steps and values of the rows that have a figure."""
-    found = [(row["step"], row[name]) for row in rows if name in row]
-    return [step for step, _ in found], [value for _, value in found]
-
-
-def smoothed(values: list[float]) -> list[float]:
-    """The running mean over the last rows."""
-    width = max(1, round(SMOOTH * len(values)))
-    return [sum(part) / len(part) for i in range(len(values)) if (part := values[max(0, i + 1 - width) : i + 1])]

@@ -23,6 +23,7 @@ CODES = {
     "filmgrain.files.tensors.Malformed": 65,
     "filmgrain.interop.Refused": 65,
     "filmgrain.runs.NotARun": 65,
+    "filmgrain.watching.history.NoRun": 65,
     "filmgrain.training.checkpoint.Mismatch": 65,
     "filmgrain.training.checkpoint.NewerFormat": 65,
     "filmgrain.data.loader.WorkerLost": INTERNAL,

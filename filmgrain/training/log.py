@@ -73,7 +73,7 @@ class Log:
         now, (then, last) = time.monotonic(), self.since
         speed = (step - last) / max(now - then, 1e-9)
         self.since = (now, step)
-        self.figures(step, figures | {"steps_per_second": speed})
+        self.figures(step, figures | {"steps_per_second": speed, "memory_gb": memory_gb(self.device)})
         left = (self.config.steps - step) / max(speed, 1e-9)
         text = f"loss {figures.get('loss', math.nan):.4f}  {speed:.2f} steps/s  {memory_gb(self.device):.1f} GB"
         self.bar.update(self.row, figures=text)

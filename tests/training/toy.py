@@ -63,7 +63,9 @@ def trace(run: Path) -> list[dict[str, Any]]:
     """The rows of figures, without speed and time."""
     rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return [
-        {k: v for k, v in row.items() if k not in ("time", "steps_per_second")} for row in rows if "event" not in row
+        {k: v for k, v in row.items() if k not in ("time", "steps_per_second", "memory_gb")}
+        for row in rows
+        if "event" not in row
     ]
 
 
