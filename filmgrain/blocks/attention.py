@@ -6,6 +6,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..kernels import linear_attention
 from .embedding import Turn, rotate
 from .layout import nchw, nhwc
 
@@ -24,13 +25,18 @@ class LinearSpatialAttention(nn.Module):
         self.out = nn.Linear(heads * width, channels)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        _, _, height, width = x.shape
-        qkv = self.qkv(nhwc(x))
-        q, k, v = rearrange(qkv, "n h w (three k d) -> three n k (h w) d", three=3, k=self.heads)
-        q = q.softmax(dim=-1) * q.shape[-1] ** -0.5  # over features
-        k = k.softmax(dim=-2)  # over pixels
-        out = q @ (k.transpose(-2, -1) @ v)
-        return nchw(self.out(rearrange(out, "n k (h w) d -> n h w (k d)", h=height, w=width)))
+        return nchw(self.out(attend_linearly(self.qkv(nhwc(x)), self.heads)))
+
+
+def attend_linearly(qkv: Float[Tensor, "n h w c"], heads: int) -> Float[Tensor, "n h w e"]:
+    """softmax(q) (softmax(k)^T v) / sqrt(d) of each frame and head."""
+    if linear_attention.usable(qkv):
+        return linear_attention.linear_attention(qkv, heads)
+    q, k, v = rearrange(qkv, "n h w (three k d) -> three n k (h w) d", three=3, k=heads)
+    q = q.softmax(dim=-1) * q.shape[-1] ** -0.5  # over features
+    k = k.softmax(dim=-2)  # over pixels
+    out = q @ (k.transpose(-2, -1) @ v)
+    return rearrange(out, "n k (h w) d -> n h w (k d)", h=qkv.shape[1])
 
 
 class SpatialAttention(nn.Module):
