@@ -6,7 +6,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..kernels import linear_attention
+from ..kernels import linear_attention, temporal_attention
 from .embedding import Turn, rotate
 from .layout import nchw, nhwc
 
@@ -97,12 +97,23 @@ class TemporalAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "n c h w"], frames: int, turn: Turn, bias: Float[Tensor, "k f f"]
     ) -> Float[Tensor, "n c h w"]:
-        height, width = x.shape[-2:]
-        rows = rearrange(x, "(b f) c h w -> (b h w) f c", f=frames)
-        q, k, v = rearrange(self.qkv(rows), "p f (three k d) -> three p k f d", three=3, k=self.heads)
-        out = attend(rotate(q, turn), rotate(k, turn), v, bias)
-        out = self.out(rearrange(out, "p k f d -> p f (k d)"))
-        return rearrange(out, "(b h w) f c -> (b f) c h w", h=height, w=width)
+        qkv = self.qkv(nhwc(x))
+        if temporal_attention.usable(qkv, turn.cos):
+            out = temporal_attention.attend(qkv, turn.cos, turn.sin, bias)
+        else:
+            out = among_frames(qkv, turn, bias)
+        return nchw(self.out(out))
+
+
+def among_frames(
+    qkv: Float[Tensor, "n h w c"], turn: Turn, bias: Float[Tensor, "*b k f f"]
+) -> Float[Tensor, "n h w e"]:
+    """Attention of each pixel to itself in all frames of its clip; q and k turned by their frame."""
+    heads, frames, (_, height, width, _) = bias.shape[-3], len(turn.cos), qkv.shape
+    q, k, v = rearrange(qkv, "(b f) h w (three k d) -> three (b h w) k f d", three=3, f=frames, k=heads)
+    bias = bias if bias.ndim == 3 else bias.repeat_interleave(height * width, dim=0)
+    out = attend(rotate(q, turn), rotate(k, turn), v, bias)
+    return rearrange(out, "(b h w) k f d -> (b f) h w (k d)", h=height, w=width)
 
 
 def attend(
