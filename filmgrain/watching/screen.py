@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +14,7 @@ from .history import LEVEL, Event, History, duration, one_line, smoothed
 EVENTS = 6  # the last ones are shown
 TOLD = {"memory_gb": "{:.1f} GB", "lr": "lr {:.3g}", "gradient_norm": "gradient {:.3g}", "skipped": "skipped {:.0f}"}
 SPARKS = "▁▂▃▄▅▆▇█"
-WIDTH = 40  # characters of a curve
+BAR, WIDTH = 60, 32  # characters of the bar and of a curve
 
 
 def screen(history: History, now: float | None = None) -> RenderableType:
@@ -29,7 +28,8 @@ def _head(history: History, now: float) -> Iterator[RenderableType]:
     of = f" of {steps:,}" if steps else ""
     yield Text.assemble((one_line(history.folder), "bold"), f"   step {step:,}{of}   {_state(history, now)}")
     if steps:
-        yield ProgressBar(total=steps, completed=min(step, steps), width=60)
+        done = BAR * min(step, steps) // steps
+        yield Text("━" * done + "╌" * (BAR - done))
     told = [f"{history.speed:.2f} steps/s"] if history.speed else []
     told += [shape.format(value) for key, shape in TOLD.items() if (value := history.last(key)) is not None]
     yield Text("   ".join(told) or "no figures yet")
@@ -49,7 +49,7 @@ def _state(history: History, now: float) -> str:
 
 
 def _losses(history: History) -> RenderableType:
-    table = Table("loss", "now", "least", "at step", "from the first to the last (log)", box=None)
+    table = Table("loss", "now", "least", "at step", "from first to last (log)", box=None)
     for column in table.columns[1:4]:
         column.justify = "right"
     names = ["loss", "validation/loss", *history.levels]

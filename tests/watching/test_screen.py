@@ -69,4 +69,4 @@ def test_a_run_without_rows(tmp_path):
 def test_a_spark_rises_and_falls_with_its_values():
     assert spark([1, 10, 100, 1000]) == SPARKS[0] + SPARKS[2] + SPARKS[5] + SPARKS[7]
     assert spark([-1.0, 1.0]) == SPARKS[0] + SPARKS[7] and spark([3.0, 3.0]) == SPARKS[0] * 2 and spark([]) == ""
-    assert len(spark([float(i + 1) for i in range(1000)])) == 40
+    assert len(spark([float(i + 1) for i in range(1000)])) == 32
