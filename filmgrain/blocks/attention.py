@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..kernels import linear_attention, temporal_attention
 from .embedding import Turn, rotate
 from .layout import nchw, nhwc
+from .linear import Linear
 
 # Up to so many keys two matrix products beat the fused kernel on a processor: in float32 by about 2, in bfloat16 by
 # 2 to 5 in training.
@@ -21,8 +22,8 @@ class LinearSpatialAttention(nn.Module):
     def __init__(self, channels: int, heads: int, width: int):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(channels, 3 * heads * width, bias=False)
-        self.out = nn.Linear(heads * width, channels)
+        self.qkv = Linear(channels, 3 * heads * width, bias=False)
+        self.out = Linear(heads * width, channels)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         return nchw(self.out(attend_linearly(self.qkv(nhwc(x)), self.heads)))
@@ -45,8 +46,8 @@ class SpatialAttention(nn.Module):
     def __init__(self, channels: int, heads: int, width: int, bias: bool = False):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(channels, 3 * heads * width, bias=bias)
-        self.out = nn.Linear(heads * width, channels, bias=bias)
+        self.qkv = Linear(channels, 3 * heads * width, bias=bias)
+        self.out = Linear(heads * width, channels, bias=bias)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         _, _, height, width = x.shape
@@ -64,10 +65,10 @@ class CrossAttention(nn.Module):
     def __init__(self, channels: int, heads: int, width: int, tokens: int):
         super().__init__()
         self.heads = heads
-        self.q = nn.Linear(channels, heads * width, bias=False)
+        self.q = Linear(channels, heads * width, bias=False)
         self.kv = nn.Linear(tokens, 2 * heads * width, bias=False)
         self.rest = nn.Parameter(torch.zeros(2 * heads * width))  # key and value of the learned token
-        self.out = nn.Linear(heads * width, channels)
+        self.out = Linear(heads * width, channels)
 
     def forward(
         self, x: Float[Tensor, "b c h w"], tokens: Float[Tensor, "b n e"], mask: Bool[Tensor, "b n"] | None
@@ -91,8 +92,8 @@ class TemporalAttention(nn.Module):
     def __init__(self, channels: int, heads: int, width: int):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(channels, 3 * heads * width, bias=False)
-        self.out = nn.Linear(heads * width, channels, bias=False)
+        self.qkv = Linear(channels, 3 * heads * width, bias=False)
+        self.out = Linear(heads * width, channels, bias=False)
 
     def forward(
         self, x: Float[Tensor, "n c h w"], frames: int, turn: Turn, bias: Float[Tensor, "k f f"]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..blocks.attention import Residual, attend
 from ..blocks.embedding import LevelEmbedding
 from ..blocks.layout import nchw, nhwc
+from ..blocks.linear import Linear
 from ..blocks.norm import RMSNorm
 from ..blocks.resample import pad_to
 from ..blocks.residual import ResidualBlock
@@ -62,8 +63,8 @@ class FullAttention(nn.Module):
     def __init__(self, channels: int, heads: int, width: int):
         super().__init__()
         self.memory = nn.Parameter(torch.randn(2, heads, MEMORY, width))  # keys and values
-        self.qkv = nn.Linear(channels, 3 * heads * width, bias=False)
-        self.out = nn.Linear(heads * width, channels)
+        self.qkv = Linear(channels, 3 * heads * width, bias=False)
+        self.out = Linear(heads * width, channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         b, _, height, width = x.shape
@@ -80,8 +81,8 @@ class LinearAttention(nn.Module):
     def __init__(self, channels: int, heads: int, width: int):
         super().__init__()
         self.memory = nn.Parameter(torch.randn(2, heads, width, MEMORY))  # keys and values, on end
-        self.qkv = nn.Linear(channels, 3 * heads * width, bias=False)
-        self.out = nn.Linear(heads * width, channels)
+        self.qkv = Linear(channels, 3 * heads * width, bias=False)
+        self.out = Linear(heads * width, channels)
         self.norm = RMSNorm(channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
