@@ -31,14 +31,29 @@ class WorkerLost(Exception):
 
 
 class Loader:
-    """Batches of `dataset` in the order of their draw numbers, prepared by `workers` processes (0: in this one)."""
+    """Batches of `dataset` in the order of their draw numbers, prepared by `workers` processes (0: in this one).
 
-    def __init__(self, dataset: Dataset, *, batch: int, seed: int, workers: int = 0, patience: float = 600.0) -> None:
+    part: (i, n), the i-th of n equal parts of every batch, for one of n processes that train together.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch: int,
+        seed: int,
+        workers: int = 0,
+        part: tuple[int, int] = (0, 1),
+        patience: float = 600.0,
+    ) -> None:
         if batch < 1 or workers < 0:
             raise ValueError(f"batch={batch} and workers={workers}: expected at least 1 item a batch and 0 workers")
         if not len(dataset):
             raise ValueError("the dataset is empty: nothing can be drawn from it; check len(dataset) first")
         self.dataset, self.batch, self.seed, self.workers = dataset, batch, seed, workers
+        if batch % part[1]:
+            raise ValueError(f"batch={batch} has no {part[1]} equal parts; use a multiple of {part[1]}")
+        self.size, self.first = batch // part[1], part[0] * (batch // part[1])  # of a part, and where it begins
         self.patience = patience  # seconds that a worker may take for one batch
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
@@ -62,7 +77,7 @@ class Loader:
         return self.dataset.item(self.index_of(n), random.Random(f"{self.seed}:{n}")) | {"n": n}
 
     def _prepare(self, first: int) -> Batch:
-        return collate([self.draw(n) for n in range(first, first + self.batch)])
+        return collate([self.draw(first + i) for i in range(self.first, self.first + self.size)])
 
     def _from_workers(self, start: int) -> Iterator[Batch]:
         """Worker k of w sends batches k, k + w, k + 2w ... through a pipe of its own: the order needs no bookkeeping,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from .draw import Draw
 
@@ -70,7 +70,10 @@ class LossAware(nn.Module):
         """Takes in the losses, unweighted by this class, of a batch at times t."""
         i = (t.to(losses) * self.config.bins).long().clamp(max=self.config.bins - 1)
         of = nn.functional.one_hot(i, self.config.bins).to(losses)  # sums over rows: deterministic on a GPU too
-        count, total = of.sum(0), (of * losses.square()[:, None]).sum(0)
+        sums = torch.stack([of.sum(0), (of * losses.square()[:, None]).sum(0)])
+        if distributed.is_available() and distributed.is_initialized():  # the parts of one batch: all remember the same
+            distributed.all_reduce(sums)
+        count, total = sums
         self.seen.add_(count).clamp_(max=self.config.memory)
         pace = (count / self.seen.clamp(min=1)).clamp(max=1)
         self.square.lerp_(total / count.clamp(min=1), pace)

@@ -75,6 +75,11 @@ class Task:
         model.objective = self.objective
         self.held_out = held_out if held_out is not None and len(held_out) and config.validation else None
 
+    @property
+    def trunk(self) -> nn.Module:
+        """The part of the model that `loss` calls as a module, and that may be sharded."""
+        return self.model.network
+
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
         return {"model": {name: p for name, p in self.model.named_parameters() if p.requires_grad}}
 

@@ -6,10 +6,13 @@ step-00001000/ model.safetensors      trainable parameters and buffers (frozen p
                state.json             format, versions, and the loop's `State`
                recipe.toml            the recipe it was trained with
                manifest.json          size and SHA-256 of each of the above
+
+A sharded run's are the same tensors, named model/..., ema/... and optimizer/..., in parts: see sharded_state.py.
 """
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from ..files import fsio, tensors
+from .engine import gathered, own
 from .run import Run
+from .world import World
 
 FORMAT = 1  # raised when an older reader would misread a checkpoint
+KINDS = ("model", "ema", "optimizer")
 
 
 class NewerFormat(Exception):
@@ -49,17 +55,34 @@ def name_of(step: int) -> str:
 
 def save(run: Run, state: State, model: nn.Module, averages: dict[str, Tensor], optimizer: dict[str, Tensor]) -> Path:
     """Writes one checkpoint, whole or not at all."""
+    return write(run, state, _about(state, model), (weights(model), averages, optimizer))
+
+
+def write(run: Run, state: State, about: str, found: tuple[dict[str, Tensor], ...]) -> Path:
+    """The same, of tensors in the order of `KINDS`."""
     folder = run.checkpoints / name_of(state.step)
-    about = {"format": FORMAT, "torch": torch.__version__, "frozen": frozen_hash(model), **asdict(state)}
     with fsio.staged(folder) as staging:
-        tensors.save(staging / "model.safetensors", weights(model))
-        fsio.point("save.model")
-        tensors.save(staging / "ema.safetensors", averages)
-        fsio.point("save.ema")
-        tensors.save(staging / "optimizer.safetensors", optimizer)
-        fsio.point("save.optimizer")
-        (staging / "state.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        (staging / "recipe.toml").write_text(run.recipe, encoding="utf-8")
+        for kind, named in zip(KINDS, found, strict=True):
+            tensors.save(staging / f"{kind}.safetensors", named)
+            fsio.point(f"save.{kind}")
+        _add(staging, about, run)
+    return folder
+
+
+def save_sharded(
+    run: Run, state: State, model: nn.Module, found: tuple[dict[str, Tensor], ...], world: World, *, whole: bool
+) -> Path:
+    """Writes what every process holds a part of, in parts, or gathered into a whole; each process calls this."""
+    about = _about(state, model)
+    folder = run.checkpoints / name_of(state.step)
+    if whole:
+        kept = tuple({name: _kept(tensor, world) for name, tensor in named.items()} for named in found)
+        world.first(lambda: write(run, state, about, kept))
+        return folder
+    from . import sharded_state
+
+    everything = {f"{kind}/{name}": t for kind, named in zip(KINDS, found, strict=True) for name, t in named.items()}
+    sharded_state.save(folder, everything, lambda staging: _add(staging, about, run), world)
     return folder
 
 
@@ -71,14 +94,40 @@ def read_state(folder: Path) -> State:
     return State(**{name: about[name] for name in State.__dataclass_fields__ if name in about})
 
 
-def load_model(folder: Path, model: nn.Module, *, ema: bool = True, without: tuple[str, ...] = ()) -> None:
+def is_sharded(folder: Path) -> bool:
+    return any(folder.glob("shard-*.safetensors"))
+
+
+def read(folder: Path, kind: str) -> dict[str, Tensor]:
+    """Whole tensors of one of `KINDS`."""
+    if is_sharded(folder):
+        from . import sharded_state
+
+        return sharded_state.load(folder, f"{kind}/")
+    return tensors.load(folder / f"{kind}.safetensors")
+
+
+def load_model(
+    folder: Path,
+    model: nn.Module,
+    *,
+    ema: bool = True,
+    without: tuple[str, ...] = (),
+    part: Callable[[str, Tensor], Tensor] = lambda name, tensor: tensor,
+) -> None:
     """Puts a verified checkpoint's weights into the model, averaged ones unless `ema` is false; raises `Mismatch`.
 
-    without: beginnings of the names of what is left there, such as what only training needs.
+    without: beginnings of the names of what is left there, such as what only training needs. part: of a whole tensor,
+    by its name, what this process holds.
     """
     read_state(folder)
-    found = tensors.load(folder / "model.safetensors") | (tensors.load(folder / "ema.safetensors") if ema else {})
-    assign(weights(model), {name: tensor for name, tensor in found.items() if not name.startswith(without)}, folder)
+    found = read(folder, "model") | (read(folder, "ema") if ema else {})
+    kept = {name: part(name, tensor) for name, tensor in found.items() if not name.startswith(without)}
+    assign({name: own(tensor) for name, tensor in weights(model).items()}, kept, folder)
+    check_frozen(folder, model)
+
+
+def check_frozen(folder: Path, model: nn.Module) -> None:
     about = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     if about["frozen"] != frozen_hash(model):
         raise Mismatch(f"{folder} was trained on other frozen parameters than the model has; load the same ones")
@@ -87,14 +136,19 @@ def load_model(folder: Path, model: nn.Module, *, ema: bool = True, without: tup
 @torch.no_grad()
 def assign(target: dict[str, Tensor], source: dict[str, Tensor], folder: Path) -> None:
     """Copies each tensor to its namesake; raises `Mismatch` at the first without one, or of another shape."""
-    for name in sorted(target.keys() | source.keys()):
-        here, there = (tuple(t[name].shape) if name in t else "no such tensor" for t in (target, source))
+    compare(target, {name: tuple(tensor.shape) for name, tensor in source.items()}, folder)
+    for name, tensor in target.items():
+        tensor.copy_(source[name])
+
+
+def compare(target: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], folder: Path) -> None:
+    for name in sorted(target.keys() | shapes.keys()):
+        here = tuple(target[name].shape) if name in target else "no such tensor"
+        there = shapes.get(name, "no such tensor")
         if here != there:
             raise Mismatch(
                 f"{folder} does not fit the model: {name} is {there} there and {here} here; use its own recipe"
             )
-    for name, tensor in target.items():
-        tensor.copy_(source[name])
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -110,5 +164,22 @@ def frozen_hash(model: nn.Module) -> str:
         if not parameter.requires_grad:
             any_frozen = True
             digest.update(name.encode())
-            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+            whole = gathered(parameter.detach()).cpu().contiguous()
+            digest.update(whole.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest() if any_frozen else ""
+
+
+def _about(state: State, model: nn.Module) -> str:
+    about = {"format": FORMAT, "torch": torch.__version__, "frozen": frozen_hash(model), **asdict(state)}
+    return json.dumps(about, indent=1)
+
+
+def _add(staging: Path, about: str, run: Run) -> None:
+    (staging / "state.json").write_text(about, encoding="utf-8")
+    (staging / "recipe.toml").write_text(run.recipe, encoding="utf-8")
+
+
+def _kept(tensor: Tensor, world: World) -> Tensor:
+    """A whole tensor in the first process, which writes it, off the device; the others let it go."""
+    whole = gathered(tensor)
+    return whole.cpu() if world.leads else torch.empty(0)

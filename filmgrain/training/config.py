@@ -8,7 +8,7 @@ class Config:
     """Step s uses the draws [s * batch * accumulate, (s + 1) * batch * accumulate)."""
 
     steps: int = 20_000  # optimiser steps of the whole run
-    batch: int = 8  # samples in one forward pass
+    batch: int = 8  # samples in one forward pass, of all processes together
     accumulate: int = 1  # forward passes in one optimiser step
     optimizer: str = "adamw"  # adamw or adam
     lr: float = 3e-4  # learning rate after the warm-up
@@ -22,6 +22,7 @@ class Config:
     ema_every: int = 1  # steps between two updates of the average
     precision: str = "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 where the processor computes in it
     device: str = "auto"  # cuda, mps, cpu, or auto: the first of these that is there
+    sharded: bool = False  # of many processes, each holds a part of weights and optimiser (FSDP); false: all of them
     recompute: int = 0  # levels, from the finest, that backward computes again: less memory, more time; -1 is all
     compile: bool = False  # the network's blocks, by torch.compile: minutes at first, and meant for GPUs
     seed: int = 0  # of the order, the noise and dropout

@@ -25,16 +25,20 @@ PLAIN_SECONDS = 15.0  # between two lines where there is no terminal to draw a b
 
 
 class Log:
-    def __init__(self, run: Run, config: Config, device: torch.device, console: Console | None = None) -> None:
-        self.run, self.config, self.device = run, config, device
-        self.console = console or Console(highlight=False, soft_wrap=True, emoji=False)
+    """writes: of many processes, one alone does; the others say nothing."""
+
+    def __init__(
+        self, run: Run, config: Config, device: torch.device, console: Console | None = None, *, writes: bool = True
+    ) -> None:
+        self.run, self.config, self.device, self.writes = run, config, device, writes
+        self.console = console or Console(highlight=False, soft_wrap=True, emoji=False, quiet=not writes)
         columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn())
         self.bar = Progress(
             *columns,
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=not (self.console.is_terminal and writes),
             transient=True,
         )
         self.row = self.bar.add_task("training", total=config.steps, figures="")
@@ -45,7 +49,7 @@ class Log:
 
     def __enter__(self) -> "Log":
         self.bar.start()
-        if self.config.tensorboard:
+        if self.config.tensorboard and self.writes:
             with self.harmless("TensorBoard"):
                 from torch.utils.tensorboard import SummaryWriter
 
@@ -95,6 +99,8 @@ class Log:
         self.record(step, {"event": name, "text": text, **details})
 
     def record(self, step: int, row: dict[str, Any]) -> None:
+        if not self.writes:
+            return
         with self.harmless("metrics.jsonl"):
             fsio.append_jsonl(self.run.metrics, {"step": step, **row, "time": round(time.time(), 1)})
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
@@ -14,33 +14,41 @@ from .config import Config
 from .keeper import Keeper, NonFinite
 from .log import Log
 from .observe import observing
-from .place import Place
+from .place import NoDevice, Place
 from .run import ResumeRefused, Run
 from .step import Stepper
 from .stop import Signals, Stopped
 from .task import Batch, Task
+from .world import ALONE, World
 
-T = TypeVar("T")
 Batches = Callable[[int], Iterator[Batch]]  # the endless stream of batches from a draw number on
 
 
-def train(task: Task, batches: Batches, config: Config, run: Run, *, resume: bool = False) -> None:
+def train(
+    task: Task, batches: Batches, config: Config, run: Run, *, resume: bool = False, world: World = ALONE
+) -> None:
     """Trains up to step `config.steps`, from the newest sound checkpoint if `resume`, and leaves a checkpoint there.
 
     Killed at any moment and resumed, it ends with the same bytes as uninterrupted (on a GPU, where its kernels are
     deterministic). Raises `ResumeRefused`, `Locked`, `NonFinite`, and `Stopped` once a SIGTERM or SIGINT has been
     answered with a checkpoint.
+
+    Of many processes each calls this with its part of every batch; `Lost` if another is gone.
     """
     if resume and not run.checkpoints.is_dir():
         raise ResumeRefused(f"{run.folder} holds no run; start one without --resume")
     place = Place.choose(config.device, config.precision)
-    with fsio.lock(run.folder), Signals() as signals, Log(run, config, place.device) as log:
-        fsio.clean(run.folder)
-        fsio.clean(run.checkpoints)
+    if world.size > 1 and place.device.type == "mps":
+        raise NoDevice(f"{world.size} processes cannot share {place.device}; use train.device=cpu, or one process")
+    with ExitStack() as stack:
+        world.first(lambda: _alone(stack, run))
+        signals = stack.enter_context(Signals())
+        log = stack.enter_context(Log(run, config, place.device, writes=world.leads))
+        stack.enter_context(world.watched())
         task.model.to(place.device).train()
-        keeper = Keeper(run, config.keep, Stepper(task, config, place), log)
+        keeper = Keeper(run, config.keep, Stepper(task, config, place, world), log, world)
         state = keeper.resume() if resume else keeper.start()
-        log.say(f"{'resumed at' if resume else 'training from'} step {state.step} on {place}")
+        log.say(f"{'resumed at' if resume else 'training from'} step {state.step} on {place}{world}")
         for note in keeper.stepper.notes:
             log.say(note)
         if state.step >= config.steps:
@@ -50,10 +58,17 @@ def train(task: Task, batches: Batches, config: Config, run: Run, *, resume: boo
         Loop(task, config, keeper, signals, state).run(batches)
 
 
+def _alone(stack: ExitStack, run: Run) -> None:
+    """Locks the run and tidies it up."""
+    stack.enter_context(fsio.lock(run.folder))
+    fsio.clean(run.folder)
+    fsio.clean(run.checkpoints)
+
+
 class Loop:
     def __init__(self, task: Task, config: Config, keeper: Keeper, signals: Signals, state: State) -> None:
         self.task, self.config, self.keeper, self.signals, self.state = task, config, keeper, signals, state
-        self.log, self.stepper = keeper.log, keeper.stepper
+        self.log, self.stepper, self.world = keeper.log, keeper.stepper, keeper.world
         self.pending: list[tuple[list[str], dict[str, Tensor]]] = []  # each step's sources, and figures on the device
 
     def run(self, batches: Batches) -> None:
@@ -64,17 +79,19 @@ class Loop:
         try:
             self._observe()
             while self.state.step < config.steps:
-                self.signals.poll()
+                self._poll()
                 self._step(stream)
         except Stopped as stopped:
             self._read()
-            self.keeper.save(self.state)
+            self.keeper.save(self.state, whole=False)
             self.log.say(f"{stopped}; step {self.state.step} is saved: go on with --resume")
             raise
 
     def _step(self, stream: Iterator[Batch]) -> None:
         config, state = self.config, self.state
+        self.world.at(f"loading step {state.step + 1}")
         micro_batches = [self.stepper.place.move(next(stream)) for _ in range(config.accumulate)]
+        self.world.at(f"step {state.step + 1}")
         figures = self.stepper.step(state.step, micro_batches)
         self.pending.append(([name for batch in micro_batches for name in batch.get("source", [])], figures))
         state.step += 1
@@ -95,28 +112,40 @@ class Loop:
 
     def _observe(self) -> None:
         """What is due at this step. A failure is told and passed over; a signal leaves the rest to the resumed run."""
-        step, due, previews = self.state.step, self.state.due, self.keeper.run.previews
+        due = self.state.due
         while due:
+            self._poll()
+            self.world.at(f"{due[0]} of step {self.state.step}")
             try:
-                if due[0] == "validate":
-                    figures = self._look(self.task.validate)
-                    self.log.figures(step, {f"validation/{name}": float(value) for name, value in figures.items()})
-                else:
-                    previews.mkdir(exist_ok=True)
-                    paths = self._look(lambda: self.task.preview(previews, step))
-                    self.log.record(step, {"event": "preview", "files": [path.name for path in paths]})
+                with observing(self.task.model, self.stepper.ema, self.stepper.place, self.stepper.engine.whole()):
+                    self.world.first(self._look)
             except Exception as error:
-                self.log.event(step, "failed", f"{due[0]} failed, training goes on: {type(error).__name__}: {error}")
+                if not self.world.knows(error):
+                    raise
+                reason = f"{due[0]} failed, training goes on: {type(error).__name__}: {error}"
+                self.log.event(self.state.step, "failed", reason)
             due.pop(0)
 
-    def _look(self, look: Callable[[], T]) -> T:
-        with observing(self.task.model, self.stepper.ema, self.stepper.place), self.signals.interruptible():
-            return look()
+    def _look(self) -> None:
+        step, previews = self.state.step, self.keeper.run.previews
+        with self.signals.interruptible():
+            if self.state.due[0] == "validate":
+                figures = self.task.validate()
+                self.log.figures(step, {f"validation/{name}": float(value) for name, value in figures.items()})
+            else:
+                previews.mkdir(exist_ok=True)
+                paths = self.task.preview(previews, step)
+                self.log.record(step, {"event": "preview", "files": [path.name for path in paths]})
+
+    def _poll(self) -> None:
+        """Answers a signal that any process was sent, in all of them at the same step."""
+        if number := self.world.highest(self.signals.received or 0):
+            raise Stopped(number)
 
     def _save(self, last: bool) -> None:
         self._read()
         try:
-            self.keeper.save(self.state)
+            self.keeper.save(self.state, whole=last)
         except (OSError, fsio.Damaged) as error:
             if last:
                 raise
@@ -136,6 +165,7 @@ class Loop:
                 continue
             self.state.skipped += 1
             self.state.skipped_in_a_row += 1
+            sources = [source for of_one in self.world.gather(sources) for source in of_one]
             named = ", ".join(sources[:4]) + (f" and {len(sources) - 4} more" if len(sources) > 4 else "")
             self.log.event(number, "skipped", f"gradient not finite, step skipped; batch: {named}", sources=sources)
             if self.state.skipped_in_a_row >= self.config.nonfinite_limit:

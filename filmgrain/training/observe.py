@@ -1,7 +1,7 @@
 """Looking at a model in training without touching it: averaged weights, evaluation mode, no gradients."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -11,10 +11,12 @@ from .place import Place
 
 
 @contextmanager
-def observing(model: nn.Module, ema: EMA, place: Place) -> Iterator[None]:
+def observing(
+    model: nn.Module, ema: EMA, place: Place, whole: AbstractContextManager[None] | None = None
+) -> Iterator[None]:
     """What is drawn or raised inside leaves no trace: weights, modes and buffers return bit for bit.
 
-    The random state needs no care here, since every step seeds it anew.
+    whole: of an engine, where weights are gathered. The random state needs no care, since every step seeds it anew.
     """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -23,7 +25,7 @@ def observing(model: nn.Module, ema: EMA, place: Place) -> Iterator[None]:
         module._compiled_call_impl = None
     model.eval()
     try:
-        with ema.swapped(), torch.no_grad(), place.autocast():
+        with ema.swapped(), whole or nullcontext(), torch.no_grad(), place.autocast():
             yield
     finally:
         for module, training in modes:

@@ -18,7 +18,9 @@ _PACE = (
     "tensorboard",
     "workers",
 )
-FREE = frozenset(f"train.{name}" for name in ("steps", "device", "precision", "recompute", "compile", *_PACE))
+FREE = frozenset(
+    f"train.{name}" for name in ("steps", "device", "precision", "sharded", "recompute", "compile", *_PACE)
+)
 
 
 class ResumeRefused(Exception):
