@@ -13,6 +13,7 @@ from .console import console, progress, say
 from .errors import Usage
 
 if TYPE_CHECKING:
+    from ..data import Dataset
     from ..data.plan import Fate
     from ..recipe import Recipe
 
@@ -45,7 +46,8 @@ def plan(
     if not hasattr(recipe.data, "folder"):
         raise Usage(f"data.name={name_of(recipe.data)} reads no folder, so there is nothing to plan")
     with progress("decoding") as bar:
-        found = planned(runs.datasets(recipe, bar))
+        data = runs.datasets(recipe, bar)
+    found = planned(data)
     used = [fate for fate in found.fates if not fate.refused]
     refused = [fate for fate in found.fates if fate.refused]
     if used:
@@ -53,7 +55,7 @@ def plan(
     _refusals(refused, every)
     say("", *(line for line in found.summary if not line.startswith("refused ")))
     say("", "chosen, unless you set it otherwise:", *(f"  {reason}" for reason in reasons))
-    _cost(recipe, items=found.items)
+    _cost(recipe, data)
     typed = [word for setting in settings or () for word in ("--set", setting)]
     say("", f"next: filmgrain train {shlex.join([folder, *typed])}")
 
@@ -87,7 +89,7 @@ def _rest(count: int, every: bool) -> None:
         say(f"  ... and {count - SHOWN} more; --all lists them")
 
 
-def _cost(recipe: "Recipe", items: int) -> None:
+def _cost(recipe: "Recipe", data: "dict[str, Dataset]") -> None:
     from .. import runs
     from ..rooms import name_of
     from ..training.log import clock, memory_in_all
@@ -102,10 +104,10 @@ def _cost(recipe: "Recipe", items: int) -> None:
         say("", f"a step of {train.batch} items would keep {kept:,.0f} GB, and {place.device} has {room:.0f} GB; lower")
         say("data.frames, data.height and width, or train.batch (and raise train.accumulate instead)")
         return
-    cost = probe(recipe)
-    draws = train.steps * train.batch * train.accumulate
+    cost = probe(recipe, data)
+    draws, items = train.steps * train.batch * train.accumulate, len(data["train"])
     say("", f"network: {name_of(recipe.network)}, {count(blueprint(recipe)):,} parameters, on {cost.place}")
-    say(f"a step of {train.batch * train.accumulate} items: {cost.seconds:.2f} s, and {cost.gigabytes:.1f} GB at most")
+    say(f"a step of {train.batch * train.accumulate} items: {cost.seconds:.3g} s, and {cost.gigabytes:.2f} GB at most")
     say(*(f"warning: {sentence}" for sentence in runs.warnings(recipe)))
     epochs = f"{draws / items:.1f} epochs of {items:,} items"
-    say(f"{train.steps:,} steps: {epochs}, about {clock(train.steps * cost.seconds)}")
+    say(f"{train.steps:,} steps: {epochs}, about {clock(cost.of_run(train))}")

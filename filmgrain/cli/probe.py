@@ -1,24 +1,51 @@
-"""What a step costs: two steps of the recipe's own network on random data, if they fit the machine at all."""
+"""What a step costs: a few steps of the recipe's own network on its own data, if they fit the machine at all."""
 
+import itertools
+import math
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from dataclasses import replace
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import torch
 
+    from ..data import Dataset
+    from ..model import DiffusionModel
     from ..recipe import Recipe
+    from ..samplers import Step
+    from ..training.config import Config
+    from ..training.step import Stepper
+
+SECONDS, STEPS = 3.0, 20  # two steps at least, and on until so long or so many have been timed
+PREVIEWED = 8  # samples at once in a preview
 
 
 class Cost(NamedTuple):
-    seconds: float  # a step
+    seconds: float  # a step, its data included
+    preview: float  # seconds of a preview
     gigabytes: float  # the most that was held
     place: str  # device and precision
 
+    def of_run(self, config: "Config") -> float:
+        """Seconds of all steps and previews; what validation and checkpoints take is not known."""
+        return config.steps * self.seconds + times_due(config.steps, config.preview_every) * self.preview
 
-def probe(recipe: "Recipe") -> Cost:
-    """The second of two steps; the first one warms up."""
-    import torch
 
+def times_due(steps: int, every: int) -> int:
+    """How often something is done that is due every so many steps, and at the end; 0 is at the end only."""
+    return math.ceil(steps / every) if every else 1
+
+
+def pace(loading: float, computing: float, workers: int) -> float:
+    """Seconds a step where batches are loaded before it, or beside it by workers."""
+    return max(computing, loading / workers) if workers else loading + computing
+
+
+def probe(recipe: "Recipe", data: "dict[str, Dataset]") -> Cost:
+    """One step to warm up and at least one that counts, then the first step of a preview; the model is thrown away."""
+    from ..data.loader import Loader
     from ..rooms import find, name_of
     from ..runs import build
     from ..training.log import memory_gb
@@ -29,14 +56,54 @@ def probe(recipe: "Recipe") -> Cost:
     place = Place.choose(config.device, config.precision)
     model = build(recipe).to(place.device).train()
     Task = find("tasks", name_of(recipe.task)).Task
-    task = Task(recipe.task, model, seed=config.seed, held_out=None, sampling=recipe.sample)
+    task = Task(recipe.task, model, seed=config.seed, held_out=data["held_out"], sampling=recipe.sample)
     stepper = Stepper(task, config, place)
-    batch = place.move({"x": torch.rand(config.batch, *recipe.data.shape) * 2 - 1, "n": torch.arange(config.batch)})
-    for number in range(2):
-        start = time.monotonic()
-        float(stepper.step(number, [batch] * config.accumulate)["loss"])  # waits for the device
-        seconds = time.monotonic() - start
-    return Cost(seconds, memory_gb(place.device), str(place))
+    batches = Loader(data["train"], batch=config.batch, seed=config.seed).batches()
+    seconds = pace(*_times(stepper, batches, config.accumulate), config.workers)
+    return Cost(seconds, _preview(recipe, model, stepper), memory_gb(place.device), str(place))
+
+
+def _times(stepper: "Stepper", batches: Iterator[dict[str, Any]], accumulate: int) -> tuple[float, float]:
+    """Median seconds of loading a step's batches, and of computing it."""
+    loading, computing = [], []
+    for number in itertools.count():
+        start = time.perf_counter()
+        drawn = [next(batches) for _ in range(accumulate)]
+        loaded = time.perf_counter()
+        float(stepper.step(number, [stepper.place.move(batch) for batch in drawn])["loss"])  # waits for the device
+        if number:  # the first one warms up
+            loading.append(loaded - start)
+            computing.append(time.perf_counter() - loaded)
+            if sum(loading) + sum(computing) > SECONDS or number == STEPS:
+                break
+    return median(loading), median(computing)
+
+
+class _Enough(Exception):
+    """The first step of a sample is done."""
+
+
+def _preview(recipe: "Recipe", model: "DiffusionModel", stepper: "Stepper") -> float:
+    """Seconds of a preview, as so many times its first step, which may hold more memory than training does."""
+    from ..generate.videos import generate
+    from ..training.observe import observing
+
+    wanted = getattr(recipe.task, "previews", 0)
+    if not wanted:
+        return 0.0
+    given = {condition.key: condition.examples(wanted) for condition in model.conditions}
+
+    def watch(ids: range, step: "Step") -> None:
+        raise _Enough
+
+    start = time.perf_counter()
+    try:
+        with observing(model, stepper.ema, stepper.place):
+            generate(model, wanted, config=recipe.sample, batch=PREVIEWED, given=given, watch=watch)
+    except _Enough:
+        pass
+    intervals = len(recipe.sample.grid_of(model.schedule)) - 1
+    return (time.perf_counter() - start) * intervals * math.ceil(wanted / PREVIEWED)
 
 
 def kept_gigabytes(recipe: "Recipe") -> float:
@@ -46,9 +113,11 @@ def kept_gigabytes(recipe: "Recipe") -> float:
     """
     import torch
 
+    from ..training import blocks
     from .flow import blueprint
 
     model = blueprint(recipe).train()
+    blocks.prepare(model, replace(recipe.train, compile=False), torch.device("cpu"))  # train.recompute keeps less
     weights, kept = {id(p) for p in model.parameters()}, 0
 
     def count(tensor: "torch.Tensor") -> "torch.Tensor":
