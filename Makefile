@@ -1,9 +1,10 @@
 # Everything a machine needs, from Python 3.11+, git and make: `make demo`, `make test`.
 PYTHON ?= python3
 VENV := .venv
+PEERS := benchmarks/.venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types docs clean
+.PHONY: demo test check lint types docs benchmark clean
 
 demo: $(VENV)/core  ## train a small video model on the built-in shapes and sample from it
 	$(BIN)/filmgrain demo
@@ -23,6 +24,9 @@ types: $(VENV)/test
 docs: $(VENV)/docs
 	$(BIN)/mkdocs build --strict
 
+benchmark: $(PEERS)/ready  ## ours against its peers, in turn: docs/performance.md
+	$(PEERS)/bin/python benchmarks/run.py
+
 # The virtual environment, in three sizes. constraints.txt keeps to the small CPU build of PyTorch, here and in CI only.
 $(VENV)/core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,5 +42,11 @@ $(VENV)/docs: $(VENV)/core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	touch $@
 
+# Of their own, since the peers need a torch for which there is a torchvision.
+$(PEERS)/ready: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -e ".[plots]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) site
+	rm -rf $(VENV) $(PEERS) site

@@ -89,14 +89,6 @@ class Bench:
         assert output.requires_grad
         return sum(kept.values()) / 1e6
 
-    def held(self) -> float:
-        """The same as the allocator sees it: MB taken and not given back by the end of a forward pass."""
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-            output = self.timed.output()
-        assert output.requires_grad
-        events = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
-        return sum(event.nbytes() for event in events if event.name() == "[memory]") / 1e6
-
     def flops(self) -> dict[str, float]:
         """Of convolutions and products; two for each multiplication and addition."""
         counts = {}

@@ -78,7 +78,7 @@ def case(entry: Results) -> list[str]:
             rows.append(row(f"{TIMED[what]}, of the limit", shares, "{:.0%}".format))
     for key, title, said in (("saved", "saved activations, MB", "{:,.0f}"), ("peak", "peak memory, GB", "{:.2f}")):
         rows.append(row(title, entry.get(key, {}), said.format))
-    for key in ("output", "gradients", "worst gradient"):
+    for key in ("output", "gradients"):
         apart = {side: values[key] for side, values in entry.get("agreement", {}).items()}
         rows.append(row(f"{key}: difference from the peer", apart, "{:.1e}".format))
     rows.append(row("parameters", entry["parameters"], "{:,}".format))

@@ -48,6 +48,7 @@ MAKES = {  # folder, and what is set
     "pictures of 32x32, width 64, batch 16": ("pictures", _sized(0, 32, 64, "[1,2,2]", 1, 16)),
     "pictures of 64x64, width 128, batch 4": ("pictures", _sized(0, 64, 128, "[1,2,2,2]", 1, 4)),
 }
+SHORT = ["sample.steps=2", "task.validation=8"]  # what comes at the end of a run
 BOUNDS = {"seconds": 0.25, "GB": 0.15}
 
 
@@ -117,7 +118,7 @@ def main() -> None:
             if given.names and not name.startswith(tuple(given.names)):
                 continue
             for precision in given.precision:
-                own = [*settings, f"train.precision={precision}"]
+                own = [*settings, *SHORT, f"train.precision={precision}"]
                 said, was = planned(Path(root) / folder, own), trained(Path(root) / folder, own, given.steps)
                 apart = {key: said[key] / was[key] - 1 for key in BOUNDS}
                 met = all(abs(apart[key]) <= BOUNDS[key] for key in BOUNDS)
