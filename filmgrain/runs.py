@@ -21,6 +21,7 @@ from .rooms import find, name_of
 from .training import checkpoint, loop
 from .training.place import Place
 from .training.run import Run
+from .training.world import ALONE, World
 
 # Of the recipe, between two parts of a run: where the data lie, and how the run is watched.
 MAY_CHANGE = ("sample", "data.folder", "data.cache", "data.processes", "task.validation", "task.previews")
@@ -64,11 +65,13 @@ def train(
     resume: bool = False,
     data: dict[str, Dataset] | None = None,
     model: DiffusionModel | None = None,
+    world: World = ALONE,
 ) -> None:
     """Trains the recipe into the run `folder`; with `resume`, from its newest sound checkpoint.
 
     data: what `datasets` gave, if it has been asked already. model: that of the recipe, if it is there already; its
-    weights are where a new run begins. Raises data.NoData, and what training.loop.train raises.
+    weights are where a new run begins. world: of many processes, each of which calls this and takes its part of every
+    batch. Raises data.NoData, RecipeError, and what training.loop.train raises.
     """
     keep_freed_memory()
     config = recipe.train
@@ -79,20 +82,22 @@ def train(
         reread=lambda saved: recipes.dumps(recipes.loads(saved, source=f"{folder}'s recipe")),
     )
     data = data or datasets(recipe)
-    _check_conditions(recipe, data["train"])
+    _check(recipe, data["train"], world)
     if model is None:
         torch.manual_seed(config.seed)  # of the initial weights
         model = build(recipe)
     task = find("tasks", name_of(recipe.task)).Task(
         recipe.task, model, seed=config.seed, held_out=data["held_out"], sampling=recipe.sample
     )
-    loader = Loader(data["train"], batch=config.batch, seed=config.seed, workers=config.workers)
+    part = world.rank, world.size
+    loader = Loader(data["train"], batch=config.batch, seed=config.seed, workers=config.workers, part=part)
 
     def batches(start: int) -> Iterator[dict[str, Any]]:  # asked for once the run is locked and may be written into
-        _describe(data, run.folder)
+        if world.leads:
+            _describe(data, run.folder)
         return loader.batches(start)
 
-    loop.train(task, batches, config, run, resume=resume)
+    loop.train(task, batches, config, run, resume=resume, world=world)
 
 
 def _describe(data: dict[str, Dataset], folder: Path) -> None:
@@ -105,8 +110,13 @@ def _describe(data: dict[str, Dataset], folder: Path) -> None:
         fsio.write_text(quarantine, "".join(f"{row}\n" for row in rows))
 
 
-def _check_conditions(recipe: Recipe, data: Dataset) -> None:
-    """That the data are what the conditions say of them. Raises RecipeError."""
+def _check(recipe: Recipe, data: Dataset, world: World) -> None:
+    """That the data are what the conditions say of them, and that each process has a part. Raises RecipeError."""
+    if (batch := recipe.train.batch) % world.size:
+        raise recipes.RecipeError(
+            f"train.batch={batch}, of all processes together, cannot be divided among {world.size}; "
+            f"use {-(-batch // world.size) * world.size}"
+        )
     try:
         for condition in recipe.conditions.values():
             condition.check(getattr(data, "classes", None))

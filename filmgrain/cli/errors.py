@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import typer
 
 INTERNAL = 70
+LOST = 75  # one of many processes; all may be started again
 # By name, since to import the classes would be to import torch. The nearest class of an error's ancestors counts.
 CODES = {
     "filmgrain.cli.errors.Usage": 2,
@@ -28,6 +29,8 @@ CODES = {
     "filmgrain.training.checkpoint.NewerFormat": 65,
     "filmgrain.data.loader.WorkerLost": INTERNAL,
     "builtins.OSError": 74,
+    "filmgrain.training.world.Lost": LOST,
+    "filmgrain.training.world.Elsewhere": LOST,
     "filmgrain.training.keeper.NonFinite": 76,
     "filmgrain.generate.videos.NotFinite": 76,
 }

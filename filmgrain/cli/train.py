@@ -5,14 +5,15 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Argument, Exit, Option
 
-from .console import progress, say
+from .console import console, progress, say
 from .errors import Usage
 
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..recipe import Recipe
+    from ..training.world import World
 
 
 def train(
@@ -25,24 +26,51 @@ def train(
     settings: Annotated[
         list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change the recipe: network.mults=[1,2], ...")
     ] = None,
+    processes: Annotated[int, Option(min=1, help="Processes of this machine that train together; a GPU each.")] = 1,
+    max_restarts: Annotated[int, Option(min=0, help="How often lost processes are started again.")] = 3,
 ) -> None:
     """Train a model on a folder of your files, or as a recipe says. What is chosen for you is printed, and why."""
     from ..allocator import keep_freed_memory
 
     keep_freed_memory()  # before torch allocates
-    from .. import recipe as recipes
-    from .. import runs
+    from ..training.world import joined, restarted
 
     if resume and run is None:
         raise Usage("--resume needs --run DIR, the run to go on with")
-    if not resume:
-        _refuse_used(run)
-    recipe = _resumed(target, run) if resume and run else _fresh(target)
-    recipe = recipes.override(recipe, [*(settings or ()), *([f"train.steps={steps}"] if steps else ())])
-    folder = run or _free(Path(target).resolve().name.removesuffix(".toml"))
-    data = _tell(recipe)
+    changes = [*(settings or ()), *([f"train.steps={steps}"] if steps else ())]
+    if processes > 1:
+        from .processes import launch
+
+        _refuse_used(None if resume else run)
+        typed = [*([target] if target else ()), *(word for change in changes for word in ("--set", change))]
+        typed += ["--resume"] if resume else []
+        raise Exit(launch(typed, run or _free(target), processes=processes, restarts=max_restarts))
+    if run is None and restarted():
+        raise Usage("give --run DIR, so that processes that are started again find their run")
+    with joined() as world:
+        _train(target, run, resume, changes, world)
+
+
+def _train(target: str, run: Path | None, resume: bool, changes: list[str], world: "World") -> None:
+    """In each of the processes; the first one chooses and speaks for all."""
+    from .. import recipe as recipes
+    from .. import runs
+    from ..training.world import restarted
+
+    console.quiet = not world.leads
+
+    def chosen() -> tuple[str, str, bool]:
+        again = resume or bool(restarted() and run and any(run.glob("checkpoints/step-*")))
+        if not again:
+            _refuse_used(run)
+        recipe = _resumed(target, run) if again and run else _fresh(target)
+        return recipes.dumps(recipes.override(recipe, changes)), str(run or _free(target)), again
+
+    text, name, again = world.share(world.first(chosen))
+    recipe, folder = recipes.loads(text), Path(name)
+    data = world.in_turn(lambda: _tell(recipe))
     say(f"run: {folder}")
-    runs.train(recipe, folder, resume=resume, data=data)
+    runs.train(recipe, folder, resume=again, data=data, world=world)
     previews = sorted((folder / "previews").glob("*"))
     say(f"trained: {folder}", *(f"preview: {path}" for path in previews if path.stem == previews[-1].stem))
     say(f"next: filmgrain sample {folder} --count 16")
@@ -92,8 +120,9 @@ def _refuse_used(run: Path | None) -> None:
         raise Usage(f"{run} holds other files; give a new folder for --run")
 
 
-def _free(name: str) -> Path:
+def _free(target: str) -> Path:
     """The next free runs/NAME-00."""
+    name = Path(target).resolve().name.removesuffix(".toml")
     return next(path for n in count() if not (path := Path("runs") / f"{name}-{n:02d}").exists())
 
 
