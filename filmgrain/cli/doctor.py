@@ -37,7 +37,8 @@ def doctor(
         raise Usage("give a run, a folder of files or a recipe")  # "" is the working directory to Path
     path = Path(target)
     history = History(path) if os.path.isdir(path / "checkpoints") or os.path.isfile(path / "metrics.jsonl") else None
-    recipe, said = _recipe(target, history, settings or []), []
+    recipe = _recipe(target, history, settings or [])
+    said: list[Finding] = []
     look = _look(recipe, said, needed=history is None and os.path.isdir(path)) if data else None
     subjects: list[object] = [look] if look else []
     subjects += [_plan(recipe, look, target), _machine(recipe, history, target)]

@@ -87,9 +87,9 @@ def test_no_style_or_svg_fetches(tmp_path):
 
 
 def test_previews_are_spread_over_the_run_and_few(tmp_path):
-    made = Structure(page(run(tmp_path / "run", previews=40)))
+    made = Structure(page(run(tmp_path / "run", previews=20)))
     assert made.tags.count("img") == report.PREVIEWS + 1
-    assert "step 0" in made.text and "step 39, moving" in made.text
+    assert "step 0" in made.text and "step 19, moving" in made.text
 
 
 def test_large_pictures_are_made_smaller(tmp_path, monkeypatch):
