@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from .. import runs
-from ..files import tensors
 from ..recipe import Recipe, load
 from ..training.checkpoint import State, read_state
+from ..training.checkpoint import read as read_tensors
 from .finding import Finding, note, problem, some
 
 YOUNG = 20  # steps, before which a layer behind others that begin at zero may still have had no gradient
@@ -33,13 +33,13 @@ class Weights:
 def read(checkpoint: Path) -> Weights:
     """Of a checkpoint that `runs.newest` gave. Raises what reading it raises."""
     recipe = load(checkpoint / "recipe.toml")
-    moments = tensors.load(checkpoint / "optimizer.safetensors")
+    moments = read_tensors(checkpoint, "optimizer")
     return Weights(
         where=str(checkpoint),
         recipe=recipe,
         state=read_state(checkpoint),
-        model=tensors.load(checkpoint / "model.safetensors"),
-        ema=tensors.load(checkpoint / "ema.safetensors"),
+        model=read_tensors(checkpoint, "model"),
+        ema=read_tensors(checkpoint, "ema"),
         moments={name: tensor for name, tensor in moments.items() if name.endswith(".exp_avg_sq")},
         initial=initial(recipe),
     )
