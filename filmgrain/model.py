@@ -1,6 +1,6 @@
 """DiffusionModel: what is trained, saved, loaded and sampled. It is a Denoiser."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -82,6 +82,11 @@ class DiffusionModel(nn.Module):
     @property
     def conditions(self) -> list[Conditioner]:
         return list(self.conditioners.values())  # type: ignore[arg-type]  # modules that keep to the protocol
+
+    def levels(self) -> list[list[nn.Module]]:
+        """The blocks of each level of the network, the finest first; none of a network that does not name them."""
+        named: Callable[[], list[list[nn.Module]]] = getattr(self.network, "levels", list)
+        return named()
 
     def null(self, count: int) -> Cond:
         """The condition of `count` samples of which nothing is said; empty for an unconditional model."""

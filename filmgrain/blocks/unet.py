@@ -47,6 +47,23 @@ class UNet(nn.Module):
             if level > 0:
                 self.ups.append(Double(inputs))
 
+    def levels(self) -> list[list[nn.Module]]:
+        """The blocks of each level, the finest first; those of the middle are of the last."""
+        levels: list[list[nn.Module]] = [[]]
+        for layer in self.downs:
+            if isinstance(layer, Half):
+                levels.append([])
+            else:
+                levels[-1].append(layer)
+        levels[-1] += self.middle
+        level = len(levels) - 1
+        for layer in self.ups:
+            if isinstance(layer, Double):
+                level -= 1
+            else:
+                levels[level].append(layer)
+        return levels
+
     def forward(self, h: Float[Tensor, "n c h w"], *context: object) -> Float[Tensor, "n c2 h w"]:
         across = [h]
         for layer in self.downs:

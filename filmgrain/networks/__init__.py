@@ -7,6 +7,8 @@
     images_only               true: z is (b c h w), never a clip
 
 A `Network` has takes_steps too, and step_lookup = "nearest" if a step is the row of a table rather than a number.
+It may have `levels()`: of each of its levels, the finest first, the blocks that `train.recompute` lets forget what they
+computed. A block is called as a module, with features and whatever else it needs, by position.
 """
 
 from typing import Any

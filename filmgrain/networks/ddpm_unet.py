@@ -142,6 +142,10 @@ class Network(nn.Module):
                 nn.init.xavier_uniform_(getattr(module, last).weight, gain=ALMOST_ZERO)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unlisted in the stubs
 
+    def levels(self) -> list[list[nn.Module]]:
+        """The blocks of each level, the finest first: networks/__init__.py."""
+        return self.body.levels()
+
     def forward(self, z: Float[Tensor, "b c h w"], step: Int[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c h w"]:
         check_doors(self.config, cond)
         h, inside = pad_to(z, 2 ** (len(self.config.mults) - 1))

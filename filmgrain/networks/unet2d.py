@@ -132,6 +132,10 @@ class Network(nn.Module):
         self.out = zeroed(nn.Conv2d(outputs, config.channels * config.patch**2, 3, padding=1))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unlisted in the stubs
 
+    def levels(self) -> list[list[nn.Module]]:
+        """The blocks of each level, the finest first: networks/__init__.py."""
+        return self.body.levels()
+
     def forward(self, z: Float[Tensor, "b c h w"], logsnr: Num[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c h w"]:
         check_doors(self.config, cond)
         level = self.level(logsnr if self.takes_steps else noise_position(logsnr), None)

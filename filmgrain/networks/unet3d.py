@@ -118,6 +118,14 @@ class Network(nn.Module):
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with bias has one
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unlisted in the stubs
 
+    def levels(self) -> list[list[nn.Module]]:
+        """The blocks of each level, the finest first: networks/__init__.py."""
+        pairs = zip(self.downs, reversed(self.ups), strict=True)
+        levels = [[*down.children(), *up.children()] for down, up in pairs]
+        levels[0] += [self.first_temporal, self.last]
+        levels[-1] += [self.middle1, self.middle_spatial, self.middle_temporal, self.middle2]
+        return [[block for block in level if not isinstance(block, nn.Identity)] for level in levels]
+
     def forward(self, z: Float[Tensor, "b c *fhw"], logsnr: Num[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c *fhw"]:
         if z.ndim == 4:  # an image is a clip of one frame
             return self(z[:, :, None], logsnr, cond)[:, :, 0]
