@@ -18,17 +18,26 @@ struct Shape {
     int f = int(frames), d = int(width), queries = padded(f), columns = padded(d);  // the last two in whole vectors
 
     int64_t row() const { return heads * width; }  // of v and of out; a row of qkv is three of them
-    int64_t parts() const { return std::max<int64_t>(1, 128 / samples); }  // of a sample's pixels, whatever the threads
+    // How many parts a sample's pixels are shared out in, whatever the threads.
+    int64_t parts() const { return std::max<int64_t>(1, std::min(128 / samples, pixels)); }
 };
 
+// Both of these ask for the rows of the next pixel, `next` further on: the processor would not guess them from so many
+// places at once. It makes the whole faster by a third.
 template <typename T>
-void gather(const T *from, int64_t stride, const Shape &s, float *to) {
-    for (int i = 0; i < s.f; ++i) convert(from + i * stride, to + i * s.columns, s.d);
+void gather(const T *from, int64_t stride, int64_t next, const Shape &s, float *to) {
+    for (int i = 0; i < s.f; ++i, from += stride, to += s.columns) {
+        for (int c = 0; c < s.d; c += 64 / int(sizeof(T))) __builtin_prefetch(from + next + c, 0, 2);
+        convert(from, to, s.d);
+    }
 }
 
 template <typename T>
-void scatter(const float *from, const Shape &s, T *to, int64_t stride) {
-    for (int i = 0; i < s.f; ++i) convert(from + i * s.columns, to + i * stride, s.d);
+void scatter(const float *from, const Shape &s, T *to, int64_t stride, int64_t next) {
+    for (int i = 0; i < s.f; ++i, from += s.columns, to += stride) {
+        for (int c = 0; c < s.d; c += 64 / int(sizeof(T))) __builtin_prefetch(to + next + c, 1, 3);
+        convert(from, to, s.d);
+    }
 }
 
 // Turns each pair (x, y) of features to (x cos - y sin, y cos + x sin), times a scale.
@@ -122,9 +131,10 @@ struct Tile {
     // Gathers q, k and v, turns the first two, and finds the weights.
     template <typename T>
     void weigh(const T *qkv, int64_t stride, const float *bias, const Shared &shared, const Shape &s) {
-        gather(qkv, stride, s, q);
-        gather(qkv + s.row(), stride, s, k);
-        gather(qkv + 2 * s.row(), stride, s, v);
+        const int64_t row = s.row(), next = 3 * row;
+        gather(qkv, stride, next, s, q);
+        gather(qkv + row, stride, next, s, k);
+        gather(qkv + 2 * row, stride, next, s, v);
         shared.q.apply(q);
         shared.k.apply(k);
         transpose(q, s.queries, s.columns, q_across);
@@ -160,7 +170,7 @@ void forward(const T *qkv, const Shared &shared, T *out, const Shape &s, int64_t
         const int64_t first = sample * s.frames * s.pixels + pixel;
         tile.weigh(qkv + first * 3 * row + head * s.width, 3 * stride, shared.bias_of(sample, head, s), shared, s);
         product<true>(tile.result, tile.weights, s.queries, tile.v, s.f, s.f, s.columns);
-        scatter(tile.result, s, out + first * row + head * s.width, stride);
+        scatter(tile.result, s, out + first * row + head * s.width, stride, row);
     });
 }
 
@@ -171,10 +181,10 @@ void backward(const T *grad, const T *qkv, const Shared &shared, T *grad_qkv, fl
     for_tiles(s, threads, [&](int64_t sample, int64_t part, int64_t pixel, int64_t head, Tile &tile) {
         const int64_t first = sample * s.frames * s.pixels + pixel, place = first * 3 * row + head * s.width;
         tile.weigh(qkv + place, 3 * stride, shared.bias_of(sample, head, s), shared, s);
-        gather(grad + first * row + head * s.width, stride, s, tile.slope);
+        gather(grad + first * row + head * s.width, stride, row, s, tile.slope);
 
         product<false>(tile.result, tile.weights, s.queries, tile.slope, s.f, s.f, s.columns);
-        scatter(tile.result, s, grad_qkv + place + 2 * row, 3 * stride);  // of v
+        scatter(tile.result, s, grad_qkv + place + 2 * row, 3 * stride, 3 * row);  // of v
 
         transpose(tile.slope, s.queries, s.columns, tile.slope_across);
         product<false>(tile.slopes, tile.v, s.columns, tile.slope_across, s.f, s.d, s.queries);
@@ -182,11 +192,11 @@ void backward(const T *grad, const T *qkv, const Shared &shared, T *grad_qkv, fl
 
         product<true>(tile.result, tile.slopes, s.queries, tile.k, s.f, s.f, s.columns);
         shared.q.apply_transposed(tile.result);
-        scatter(tile.result, s, grad_qkv + place, 3 * stride);  // of q
+        scatter(tile.result, s, grad_qkv + place, 3 * stride, 3 * row);  // of q
 
         product<false>(tile.result, tile.slopes, s.queries, tile.q, s.f, s.f, s.columns);
         shared.k.apply_transposed(tile.result);
-        scatter(tile.result, s, grad_qkv + place + row, 3 * stride);  // of k
+        scatter(tile.result, s, grad_qkv + place + row, 3 * stride, 3 * row);  // of k
     });
 }
 
