@@ -56,7 +56,7 @@ def folder() -> Path:
 def key(compiler: str, name: str) -> str:
     """A hash of whatever the library of NAME.cpp depends on."""
     made_of = [*sorted(SOURCES.glob("*.h")), SOURCES / f"{name}.cpp"]
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=PATIENCE).stdout
+    version = run(compiler, "--version")
     parts = [path.read_bytes() for path in made_of] + [" ".join(FLAGS).encode(), version, processor()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
@@ -78,8 +78,13 @@ def compile_to(path: Path, compiler: str, source: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as own:
         compiled, linked = Path(own) / "kernel.o", Path(own) / "kernel.so"
-        for arguments in ([*FLAGS, "-c", source, "-o", compiled], ["-shared", compiled, "-o", linked]):
-            subprocess.run([compiler, *arguments], capture_output=True, check=True, timeout=PATIENCE)
+        run(compiler, *FLAGS, "-c", source, "-o", compiled)
+        run(compiler, "-shared", compiled, "-o", linked)
         content = linked.read_bytes()
         linked.write_bytes(content + hashlib.sha256(content).digest())
         linked.replace(path)
+
+
+def run(*command: str | Path) -> bytes:
+    """What it prints. Raises CalledProcessError, TimeoutExpired or OSError."""
+    return subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE).stdout

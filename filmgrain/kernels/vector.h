@@ -34,11 +34,17 @@ inline void store(bfloat16 *at, float x) {
     at->bits = uint16_t((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : nearest);
 }
 
-// e^x within 2 units of the last place (Cephes' polynomial); 0 below -87.3, 2.4e38 above 88.3.
-inline float exponential(float x) {
-    const float above = x < -87.3f ? -87.3f : x, clamped = above > 88.37f ? 88.37f : above;
-    const float n = __builtin_rintf(clamped * 1.44269504f);
-    const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+// n numbers as float32: where they are, or put into `room`.
+inline const float *widened(const float *x, float *, int64_t) { return x; }
+inline const float *widened(const bfloat16 *x, float *room, int64_t n) {
+    for (int64_t i = 0; i < n; i++) room[i] = load(x[i]);
+    return room;
+}
+
+// e^x for x in [-87.3, 88.3], within 2 units of the last place (Cephes' polynomial).
+inline float exponential_within(float x) {
+    const float n = __builtin_rintf(x * 1.44269504f);
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -46,11 +52,22 @@ inline float exponential(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1;
-    const float power = as_float(uint32_t(int32_t(n) + 127) << 23);  // 2^n
-    return x < -87.3f ? 0 : p * power;
+    return as_float(as_bits(p) + (uint32_t(int32_t(n)) << 23));  // times 2^n
 }
 
-inline float sigmoid(float x) { return 1 / (1 + exponential(-x)); }
+// e^x; 0 below -87.3, 2.4e38 above 88.3.
+inline float exponential(float x) {
+    const float above = x < -87.3f ? -87.3f : x;
+    return x < -87.3f ? 0 : exponential_within(above > 88.37f ? 88.37f : above);
+}
+
+// 1 / (1 + e^-x); of NaN anything.
+inline float sigmoid(float x) {
+    const uint32_t size = as_bits(x) & 0x7fffffff, most = 0x42ae0000;  // of 87; as integers they compare in one step
+    const float e = exponential_within(-as_float(size < most ? size : most));
+    return (x < 0 ? e : 1) / (1 + e);
+}
+
 inline float silu(float x) { return x * sigmoid(x); }
 
 // The derivative of silu.
