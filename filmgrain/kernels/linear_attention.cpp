@@ -8,132 +8,111 @@
 //     dq = p (dp - sum over features of p dp),   dp = g C^T / sqrt(d)
 //     dk = s (ds - sum over features of C D),    ds = v D^T,             dv = s D
 //
-// (the sum over pixels of s ds is the sum over features of C D). So two small matrices and two numbers a feature are all
-// that pixels share, and all else is made of a tile of pixels while it is in the first cache.
+// (the sum over pixels of s ds is the sum over features of C D). So two small matrices and two numbers a feature are
+// all that pixels share, and all else is made of a tile of pixels while it is in the first cache.
 //
-// Memory: qkv (frames, pixels, 3, heads, d), out (frames, pixels, heads, d), both as they are stored; context C (frames,
-// heads, d, d) and logsum (frames, heads, d), the log of the sum over pixels of exp(k), both in float32.
+// Memory: qkv (frames, pixels, 3, heads, d), out (frames, pixels, heads, d), both as they are stored; contexts C
+// (frames, heads, d, d) and logsums, log of the sum over pixels of exp(k) (frames, heads, d), in float32.
 
 #include <algorithm>
-#include <vector>
+#include <cmath>
 
-#include "vector.h"
+#include "matrix.h"
 
 namespace {
 
-#if defined __AVX512F__
-constexpr int LANES = 16, ROWS = 8;
-#elif defined __AVX__
-constexpr int LANES = 8, ROWS = 4;
+#if defined(__AVX__) && !defined(__AVX512F__)
+constexpr int ROWS = 4;  // sixteen registers
 #else
-constexpr int LANES = 4, ROWS = 8;
+constexpr int ROWS = 8;
 #endif
-constexpr int COLUMNS = 2;             // a product sums up ROWS x COLUMNS vectors in registers
-constexpr int STEP = COLUMNS * LANES;  // features are padded to a multiple of it
-constexpr int TILE = 64;               // pixels; a multiple of ROWS
+constexpr int STEP = 2 * LANES;                     // features are padded to a multiple of it
+constexpr int GROUP = LANES > ROWS ? LANES : ROWS;  // and pixels to a multiple of it
+constexpr int TILE = 64;                            // pixels; a multiple of GROUP
 
-typedef float Vec __attribute__((vector_size(LANES * sizeof(float))));
 #define INLINE inline __attribute__((always_inline))
 
-INLINE Vec &at(float *p) { return *reinterpret_cast<Vec *>(p); }
-INLINE const Vec &at(const float *p) { return *reinterpret_cast<const Vec *>(p); }
-INLINE Vec larger(Vec a, Vec b) { return a > b ? a : b; }
-
-INLINE float total(Vec x) {
-    float part[LANES];
-    std::memcpy(part, &x, sizeof x);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) part[i] += part[i + half];
-    return part[0];
-}
-
-INLINE float largest(Vec x) {
-    float part[LANES];
-    std::memcpy(part, &x, sizeof x);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) part[i] = part[i] > part[i + half] ? part[i] : part[i + half];
-    return part[0];
-}
-
 INLINE int up_to(int multiple, int n) { return (n + multiple - 1) / multiple * multiple; }
+INLINE Lanes larger(Lanes a, Lanes b) { return a > b ? a : b; }
 
 struct Sizes {
     int64_t frames, pixels, heads;
     int d, threads;
 };
 
-// What one thread works in: aligned floats, zeros at first, taken piece by piece.
-class Scratch {
-  public:
-    explicit Scratch(int64_t floats) : memory(floats / LANES) {}
-    float *take(int64_t floats) {
-        used += floats;
-        return reinterpret_cast<float *>(memory.data()) + used - floats;
-    }
-
-  private:
-    std::vector<Vec> memory;
-    int64_t used = 0;
-};
-
-// Pixels that lie `row` apart, to rows of `width` floats: `pad` from d on, and zeros below up to a multiple of ROWS.
+// Pixels that lie `stride` apart, to rows of `width` floats: `pad` from d on; zeros below up to a multiple of GROUP.
 template <typename T>
-INLINE void fetch(const T *from, int64_t row, int pixels, int d, int width, float *__restrict to, float pad = 0) {
-    for (int i = 0; i < pixels; i++, to += width) {
-        for (int j = 0; j < d; j++) to[j] = load(from[i * row + j]);
-        for (int j = d; j < width; j++) to[j] = pad;
+INLINE void read(const T *from, int64_t stride, int pixels, int d, int width, float *__restrict to, float pad = 0) {
+    for (int i = 0; i < pixels; ++i, to += width) {
+        for (int j = 0; j < d; ++j) to[j] = load(from[i * stride + j]);
+        for (int j = d; j < width; ++j) to[j] = pad;
     }
-    std::fill(to, to + (up_to(ROWS, pixels) - pixels) * width, 0.0f);
+    std::fill(to, to + (up_to(GROUP, pixels) - pixels) * width, 0.0f);
 }
 
 template <typename T>
-INLINE void put(const float *__restrict from, T *__restrict to, int64_t row, int pixels, int d, int width) {
-    for (int i = 0; i < pixels; i++)
-        for (int j = 0; j < d; j++) store(to + i * row + j, from[i * width + j]);
+INLINE void write(const float *__restrict from, int pixels, int d, int width, T *__restrict to, int64_t stride) {
+    for (int i = 0; i < pixels; ++i)
+        for (int j = 0; j < d; ++j) store(to + i * stride + j, from[i * width + j]);
 }
 
 // out (rows, width) = a b, with a (rows, inner) and b (inner, width). ACROSS: out += a^T b, with a (inner, rows).
 template <bool ACROSS>
-INLINE void product(const float *a, const float *b, float *out, int rows, int inner, int width) {
+INLINE void multiply(const float *a, const float *b, float *out, int rows, int inner, int width) {
     for (int i = 0; i < rows; i += ROWS)
         for (int j = 0; j < width; j += STEP) {
-            Vec sum[ROWS][COLUMNS] = {};
-            for (int t = 0; t < inner; t++)
-                for (int r = 0; r < ROWS; r++)
-                    for (int c = 0; c < COLUMNS; c++)
+            Lanes sum[ROWS][2] = {};
+            for (int t = 0; t < inner; ++t)
+                for (int r = 0; r < ROWS; ++r)
+                    for (int c = 0; c < 2; ++c)
                         sum[r][c] += (ACROSS ? a[t * rows + i + r] : a[(i + r) * inner + t]) *
-                                     at(b + t * width + j + c * LANES);
-            for (int r = 0; r < ROWS; r++)
-                for (int c = 0; c < COLUMNS; c++) {
-                    Vec &to = at(out + (i + r) * width + j + c * LANES);
-                    to = ACROSS ? to + sum[r][c] : sum[r][c];
+                                     get(b + t * width + j + c * LANES);
+            for (int r = 0; r < ROWS; ++r)
+                for (int c = 0; c < 2; ++c) {
+                    float *to = out + (i + r) * width + j + c * LANES;
+                    put(to, ACROSS ? get(to) + sum[r][c] : sum[r][c]);
                 }
         }
 }
 
-INLINE void transpose(const float *from, float *__restrict to, int width) {
-    for (int i = 0; i < width; i++)
-        for (int j = 0; j < width; j++) to[j * width + i] = from[i * width + j];
+// Lane i of the result is made of all lanes of x[i].
+INLINE Lanes totals(Lanes *x) {
+    transpose_square<LANES / 2>(x);
+    for (int i = 1; i < LANES; ++i) x[0] += x[i];
+    return x[0];
+}
+INLINE Lanes largest(Lanes *x) {
+    transpose_square<LANES / 2>(x);
+    for (int i = 1; i < LANES; ++i) x[0] = larger(x[i], x[0]);
+    return x[0];
 }
 
 // exp(rows - shift), where each feature has its shift.
 INLINE void weigh(float *__restrict rows, const float *__restrict shift, int pixels, int width) {
-    for (int i = 0; i < pixels; i++, rows += width)
-        for (int j = 0; j < width; j++) rows[j] = exponential(rows[j] - shift[j]);
+    for (int i = 0; i < pixels; ++i, rows += width)
+        for (int j = 0; j < width; ++j) rows[j] = exponential(rows[j] - shift[j]);
 }
 
 constexpr float NOTHING = -1e30f;  // of which a softmax makes zero
 
-// The softmax of each row over d features, behind which it holds NOTHING, times `scale`.
-INLINE void softmax(float *row, int pixels, int width, float scale) {
-    for (int i = 0; i < pixels; i++, row += width) {
-        Vec most = at(row), sum = {};
-        for (int j = LANES; j < width; j += LANES) most = larger(at(row + j), most);
-        const float shift = largest(most);
-        for (int j = 0; j < width; j++) row[j] = exponential(row[j] - shift);
-        for (int j = 0; j < width; j += LANES) sum += at(row + j);
-        const float factor = scale / total(sum);
-        for (int j = 0; j < width; j++) row[j] *= factor;
+// The softmax of each row, times `scale`.
+INLINE void softmax(float *rows, int pixels, int width, float scale) {
+    for (int i = 0; i < pixels; i += LANES, rows += LANES * width) {
+        Lanes x[LANES];
+        for (int r = 0; r < LANES; ++r) {
+            x[r] = get(rows + r * width);
+            for (int j = LANES; j < width; j += LANES) x[r] = larger(get(rows + r * width + j), x[r]);
+        }
+        const Lanes shift = largest(x);
+        for (int r = 0; r < LANES; ++r)
+            for (int j = 0; j < width; ++j) rows[r * width + j] = exponential(rows[r * width + j] - shift[r]);
+        for (int r = 0; r < LANES; ++r) {
+            x[r] = get(rows + r * width);
+            for (int j = LANES; j < width; j += LANES) x[r] += get(rows + r * width + j);
+        }
+        const Lanes factor = scale / totals(x);
+        for (int r = 0; r < LANES; ++r)
+            for (int j = r * width; j < (r + 1) * width; j += LANES) put(rows + j, get(rows + j) * factor[r]);
     }
 }
 
@@ -145,127 +124,128 @@ struct Kept {
 // A tile of pixels joins what is kept, which shrinks where the largest k has grown. Of k its weights are left.
 INLINE void join(float *k, const float *v, int pixels, int width, bool first, const Kept &kept) {
     for (int j = 0; j < width; j += LANES) {
-        Vec most = first ? at(k + j) : at(kept.most + j);
-        for (int i = 0; i < pixels; i++) most = larger(at(k + i * width + j), most);
-        for (int lane = 0; lane < LANES && !first; lane++) {
-            float &before = kept.most[j + lane];
+        Lanes most = first ? get(k + j) : get(kept.most + j);
+        for (int i = 0; i < pixels; ++i) most = larger(get(k + i * width + j), most);
+        for (int lane = 0; lane < LANES && !first; ++lane) {
+            const float before = kept.most[j + lane];
             if (most[lane] == before) continue;
             const float shrunk = exponential(before - most[lane]);
             kept.sum[j + lane] *= shrunk;
-            for (int c = 0; c < width; c++) kept.context[(j + lane) * width + c] *= shrunk;
+            for (int c = 0; c < width; ++c) kept.context[(j + lane) * width + c] *= shrunk;
         }
-        at(kept.most + j) = most;
+        put(kept.most + j, most);
     }
     weigh(k, kept.most, pixels, width);
     for (int j = 0; j < width; j += LANES) {
-        Vec sum = at(kept.sum + j);
-        for (int i = 0; i < pixels; i++) sum += at(k + i * width + j);
-        at(kept.sum + j) = sum;
+        Lanes sum = get(kept.sum + j);
+        for (int i = 0; i < pixels; ++i) sum += get(k + i * width + j);
+        put(kept.sum + j, sum);
     }
-    product<true>(k, v, kept.context, width, up_to(ROWS, pixels), width);
+    multiply<true>(k, v, kept.context, width, up_to(ROWS, pixels), width);
 }
 
 // FIXED: d where the compiler is to know it, else 0.
 template <typename T, int FIXED>
 void forward(const T *qkv, T *out, float *contexts, float *logsums, const Sizes &n) {
-    const int d = FIXED ? FIXED : n.d, width = up_to(STEP, d), tile = TILE * width;
-    const int64_t all = n.heads * d, row = 3 * all;
 #pragma omp parallel num_threads(n.threads)
     {
-        Scratch scratch(3 * tile + (2 + width) * width);
-        float *a = scratch.take(tile), *b = scratch.take(tile), *c = scratch.take(tile);
-        const Kept kept = {scratch.take(width), scratch.take(width), scratch.take(width * width)};
+        const int d = FIXED ? FIXED : n.d, width = up_to(STEP, d);  // here: outside, they would be variables to gcc
+        const int64_t all = n.heads * d, row = 3 * all;
+        Buffer buffer((3 * TILE + 2 + width) * width);
+        float *a = buffer.take(TILE * width), *b = buffer.take(TILE * width), *c = buffer.take(TILE * width);
+        const Kept kept = {buffer.take(width), buffer.take(width), buffer.take(width * width)};
 #pragma omp for
-        for (int64_t task = 0; task < n.frames * n.heads; task++) {
+        for (int64_t task = 0; task < n.frames * n.heads; ++task) {
             const int64_t first = task / n.heads * n.pixels, features = task % n.heads * d;
             const T *q = qkv + first * row + features;
             std::fill(kept.sum, kept.sum + width, 0.0f);
             std::fill(kept.context, kept.context + width * width, 0.0f);
             for (int64_t t = 0; t < n.pixels; t += TILE) {
                 const int pixels = int(std::min<int64_t>(TILE, n.pixels - t));
-                fetch(q + t * row + all, row, pixels, d, width, a);
-                fetch(q + t * row + 2 * all, row, pixels, d, width, b);
+                read(q + t * row + all, row, pixels, d, width, a);
+                read(q + t * row + 2 * all, row, pixels, d, width, b);
                 join(a, b, pixels, width, t == 0, kept);
             }
-            for (int i = 0; i < d; i++) {
+            for (int i = 0; i < d; ++i) {
                 logsums[task * d + i] = kept.most[i] + std::log(kept.sum[i]);
-                for (int j = 0; j < width; j++) kept.context[i * width + j] /= kept.sum[i];
+                for (int j = 0; j < width; ++j) kept.context[i * width + j] /= kept.sum[i];
                 std::copy_n(kept.context + i * width, d, contexts + (task * d + i) * d);
             }
             for (int64_t t = 0; t < n.pixels; t += TILE) {
                 const int pixels = int(std::min<int64_t>(TILE, n.pixels - t));
-                fetch(q + t * row, row, pixels, d, width, a, NOTHING);
+                read(q + t * row, row, pixels, d, width, a, NOTHING);
                 softmax(a, pixels, width, 1 / std::sqrt(float(d)));
-                product<false>(a, kept.context, c, up_to(ROWS, pixels), width, width);
-                put(c, out + (first + t) * all + features, all, pixels, d, width);
+                multiply<false>(a, kept.context, c, up_to(ROWS, pixels), width, width);
+                write(c, pixels, d, width, out + (first + t) * all + features, all);
             }
         }
     }
 }
 
 // dq of a tile, and the tile's part of D; of p, which is times 1 / sqrt(d), of g, and of C^T.
-INLINE void query(const float *p, const float *g, const float *turned, float *dq, float *D, int pixels, int d, int width) {
-    const int rows = up_to(ROWS, pixels);
-    product<true>(p, g, D, width, rows, width);
-    product<false>(g, turned, dq, rows, width, width);
-    const float root = std::sqrt(float(d));
-    for (int i = 0; i < pixels; i++, p += width, dq += width) {
-        Vec sum = {};
-        for (int j = 0; j < width; j += LANES) sum += at(p + j) * at(dq + j);
-        const float mean = total(sum) * root;
-        for (int j = 0; j < width; j += LANES) at(dq + j) = at(p + j) * (at(dq + j) - mean);
+INLINE void query(const float *p, const float *g, const float *turned, float *dq, float *D, int pixels, int d,
+                  int width) {
+    multiply<true>(p, g, D, width, up_to(ROWS, pixels), width);
+    multiply<false>(g, turned, dq, up_to(GROUP, pixels), width, width);
+    for (int i = 0; i < pixels; i += LANES, p += LANES * width, dq += LANES * width) {
+        Lanes x[LANES] = {};
+        for (int r = 0; r < LANES; ++r)
+            for (int j = r * width; j < (r + 1) * width; j += LANES) x[r] += get(p + j) * get(dq + j);
+        const Lanes mean = totals(x) * std::sqrt(float(d));
+        for (int r = 0; r < LANES; ++r)
+            for (int j = r * width; j < (r + 1) * width; j += LANES) put(dq + j, get(p + j) * (get(dq + j) - mean[r]));
     }
 }
 
 // dk of a tile; of s, of v, of D^T, and of the sums over features of C D.
-INLINE void key(const float *s, const float *v, const float *turned, const float *mean, float *dk, int pixels, int width) {
-    product<false>(v, turned, dk, up_to(ROWS, pixels), width, width);
+INLINE void key(const float *s, const float *v, const float *turned, const float *mean, float *dk, int pixels,
+                int width) {
+    multiply<false>(v, turned, dk, up_to(ROWS, pixels), width, width);
     for (int i = 0; i < pixels * width; i += width)
-        for (int j = 0; j < width; j += LANES) at(dk + i + j) = at(s + i + j) * (at(dk + i + j) - at(mean + j));
+        for (int j = 0; j < width; j += LANES) put(dk + i + j, get(s + i + j) * (get(dk + i + j) - get(mean + j)));
 }
 
 template <typename T, int FIXED>
 void backward(const T *qkv, const T *g, const float *contexts, const float *logsums, T *dqkv, const Sizes &n) {
-    const int d = FIXED ? FIXED : n.d, width = up_to(STEP, d), tile = TILE * width, square = width * width;
-    const int64_t all = n.heads * d, row = 3 * all;
 #pragma omp parallel num_threads(n.threads)
     {
-        Scratch scratch(3 * tile + 3 * square + 2 * width);
-        float *a = scratch.take(tile), *b = scratch.take(tile), *c = scratch.take(tile);
-        float *C = scratch.take(square), *D = scratch.take(square), *turned = scratch.take(square);
-        float *logsum = scratch.take(width), *mean = scratch.take(width);
+        const int d = FIXED ? FIXED : n.d, width = up_to(STEP, d), tile = TILE * width, square = width * width;
+        const int64_t all = n.heads * d, row = 3 * all;
+        Buffer buffer(3 * tile + 3 * square + 2 * width);
+        float *a = buffer.take(tile), *b = buffer.take(tile), *c = buffer.take(tile);
+        float *C = buffer.take(square), *D = buffer.take(square), *turned = buffer.take(square);
+        float *logsum = buffer.take(width), *mean = buffer.take(width);
 #pragma omp for
-        for (int64_t task = 0; task < n.frames * n.heads; task++) {
+        for (int64_t task = 0; task < n.frames * n.heads; ++task) {
             const int64_t first = task / n.heads * n.pixels, features = task % n.heads * d;
             const T *q = qkv + first * row + features;
             T *dq = dqkv + first * row + features;
-            for (int i = 0; i < d; i++) std::copy_n(contexts + (task * d + i) * d, d, C + i * width);
+            for (int i = 0; i < d; ++i) std::copy_n(contexts + (task * d + i) * d, d, C + i * width);
             std::copy_n(logsums + task * d, d, logsum);
             std::fill(D, D + square, 0.0f);
-            transpose(C, turned, width);
+            transpose(C, width, width, turned);
             for (int64_t t = 0; t < n.pixels; t += TILE) {
                 const int pixels = int(std::min<int64_t>(TILE, n.pixels - t));
-                fetch(q + t * row, row, pixels, d, width, a, NOTHING);
-                fetch(g + (first + t) * all + features, all, pixels, d, width, b);
+                read(q + t * row, row, pixels, d, width, a, NOTHING);
+                read(g + (first + t) * all + features, all, pixels, d, width, b);
                 softmax(a, pixels, width, 1 / std::sqrt(float(d)));
                 query(a, b, turned, c, D, pixels, d, width);
-                put(c, dq + t * row, row, pixels, d, width);
+                write(c, pixels, d, width, dq + t * row, row);
             }
-            for (int i = 0; i < d; i++) {
-                Vec sum = {};
-                for (int j = 0; j < width; j += LANES) sum += at(C + i * width + j) * at(D + i * width + j);
-                mean[i] = total(sum);
+            for (int i = 0; i < d; ++i) {
+                mean[i] = 0;
+                for (int j = 0; j < d; ++j) mean[i] += C[i * width + j] * D[i * width + j];
             }
-            transpose(D, turned, width);
+            transpose(D, width, width, turned);
             for (int64_t t = 0; t < n.pixels; t += TILE) {
                 const int pixels = int(std::min<int64_t>(TILE, n.pixels - t));
-                fetch(q + t * row + all, row, pixels, d, width, a);
-                fetch(q + t * row + 2 * all, row, pixels, d, width, b);
+                read(q + t * row + all, row, pixels, d, width, a);
+                read(q + t * row + 2 * all, row, pixels, d, width, b);
                 weigh(a, logsum, pixels, width);
                 key(a, b, turned, mean, c, pixels, width);
-                put(c, dq + t * row + all, row, pixels, d, width);
-                product<false>(a, D, c, up_to(ROWS, pixels), width, width);
-                put(c, dq + t * row + 2 * all, row, pixels, d, width);
+                write(c, pixels, d, width, dq + t * row + all, row);
+                multiply<false>(a, D, c, up_to(ROWS, pixels), width, width);
+                write(c, pixels, d, width, dq + t * row + 2 * all, row);
             }
         }
     }
