@@ -33,7 +33,7 @@ class Keeper:
     def start(self) -> State:
         """A new run. The checkpoint of step 0 is the rehearsal: saved, verified and loaded within the first minute."""
         self.world.first(self._clear)
-        self.save(State())
+        self.save(State(), whole=False)
         return self._load(self.run.checkpoints / checkpoint.name_of(0))
 
     def resume(self) -> State:

@@ -66,7 +66,7 @@ def test_one_process_alone_draws_previews(found: dict[str, Any]) -> None:
 
 
 def test_shards_are_held_and_saved_in_parts(found: dict[str, Any]) -> None:
-    """Until the end, when the whole is exported; of 204 numbers in rows of 7, 7, 7, 7, 7, 7, 1 and 1."""
+    """Until the end, when the whole is exported."""
     held = [result["held"] for result in found["shards"]["results"]]
     whole = found["copies"]["results"][0]["held"]
     assert sum(held) == whole + 1  # the scalar is in both
@@ -80,14 +80,13 @@ def test_the_number_of_processes_may_change(found: dict[str, Any]) -> None:
     changing = found["another_number"]
     assert changing["apart"] < EQUAL
     assert changing["draws"] == list(range(3 * 8, 11 * 8))
-    last = [row for row in figures(changing["rows"]) if row["step"] == 12]
-    close(last, [row for row in figures(found["one"]["rows"]) if row["step"] == 12])
+    seen = [[row for row in rows if "validation/loss" in row][-1] for rows in (changing["rows"], found["one"]["rows"])]
+    close(seen[:1], seen[1:])
 
 
 def test_parts_go_on_in_any_world(found: dict[str, Any]) -> None:
-    assert found["from_parts"].pop("parts-1") < EQUAL
-    assert found["from_parts"]["parts-2"] < EQUAL
-    assert found["from_parts"]["parts-4"] < EQUAL
+    for size in (1, 2, 4):
+        assert found["from_parts"][f"parts-{size}"] < EQUAL
 
 
 def test_a_killed_process_is_named_and_the_run_ends_equal(found: dict[str, Any]) -> None:
