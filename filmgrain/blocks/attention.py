@@ -91,7 +91,6 @@ class TemporalAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int, width: int):
         super().__init__()
-        self.heads = heads
         self.qkv = Linear(channels, 3 * heads * width, bias=False)
         self.out = Linear(heads * width, channels, bias=False)
 
