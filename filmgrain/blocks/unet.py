@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .memory import Memory
 from .resample import Double, Half
 
 
@@ -17,7 +18,7 @@ class UNet(nn.Module):
 
     The first features and those behind every block and every halving go across, one to each block of the way back.
     `block(inputs, outputs, level)` makes a block of level 0 ... L - 1; it is called with features and the context.
-    corner: of each `Half`.
+    corner: of each `Half`. A `memory` may stand in for all levels but the first.
     """
 
     def __init__(
@@ -31,6 +32,8 @@ class UNet(nn.Module):
     ):
         super().__init__()
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
+        self.blocks = blocks
+        self.memory: Memory | None = None
         inputs, across, last = width, [width], len(mults) - 1
         for level, mult in enumerate(mults):
             for _ in range(blocks):
@@ -65,12 +68,29 @@ class UNet(nn.Module):
         return levels
 
     def forward(self, h: Float[Tensor, "n c h w"], *context: object) -> Float[Tensor, "n c2 h w"]:
+        downs, ups = list(self.downs), list(self.ups)
+        across = self._down(downs[: self.blocks], h, context)
+
+        def below(h: Tensor) -> Tensor:
+            deeper = self._down(downs[self.blocks :], h, context)
+            h = deeper[-1]
+            for layer in self.middle:
+                h = layer(h, *context)
+            return self._up(ups[: -self.blocks - 1], h, deeper[1:], context)
+
+        h = across[-1]
+        h = below(h) if self.memory is None else self.memory(h, below)
+        return self._up(ups[-self.blocks - 1 :], h, across, context)
+
+    def _down(self, layers: list[nn.Module], h: Tensor, context: tuple[object, ...]) -> list[Tensor]:
+        """h, and what each layer makes of it."""
         across = [h]
-        for layer in self.downs:
+        for layer in layers:
             h = layer(h) if isinstance(layer, Half) else layer(h, *context)
             across.append(h)
-        for layer in self.middle:
-            h = layer(h, *context)
-        for layer in self.ups:
+        return across
+
+    def _up(self, layers: list[nn.Module], h: Tensor, across: list[Tensor], context: tuple[object, ...]) -> Tensor:
+        for layer in layers:
             h = layer(h) if isinstance(layer, Double) else layer(torch.cat([h, across.pop()], dim=1), *context)
         return h

@@ -8,7 +8,8 @@
 
 A `Network` has takes_steps too, and step_lookup = "nearest" if a step is the row of a table rather than a number.
 It may have `levels()`: of each of its levels, the finest first, the blocks that `train.recompute` lets forget what they
-computed. A block is called as a module, with features and whatever else it needs, by position.
+computed. A block is called as a module, with features and whatever else it needs, by position. And it may have
+`remember(memory)`: then `sample.cache` can let a `blocks.memory.Memory` stand in for what lies below its finest level.
 """
 
 from typing import Any

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..blocks.attention import attend
+from ..blocks.memory import Memory
 from ..blocks.norm import GroupNorm
 from ..blocks.resample import pad_to
 from ..blocks.unet import UNet
@@ -145,6 +146,10 @@ class Network(nn.Module):
     def levels(self) -> list[list[nn.Module]]:
         """The blocks of each level, the finest first: networks/__init__.py."""
         return self.body.levels()
+
+    def remember(self, memory: Memory | None) -> None:
+        """Lets a memory stand in for all levels but the finest: see blocks/memory.py."""
+        self.body.memory = memory
 
     def forward(self, z: Float[Tensor, "b c h w"], step: Int[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c h w"]:
         check_doors(self.config, cond)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..blocks.attention import CrossAttention, Residual, SpatialAttention
 from ..blocks.embedding import LevelEmbedding, noise_position
+from ..blocks.memory import Memory
 from ..blocks.norm import GroupNorm
 from ..blocks.resample import pad_to
 from ..blocks.residual import PreNormBlock, zeroed
@@ -135,6 +136,10 @@ class Network(nn.Module):
     def levels(self) -> list[list[nn.Module]]:
         """The blocks of each level, the finest first: networks/__init__.py."""
         return self.body.levels()
+
+    def remember(self, memory: Memory | None) -> None:
+        """Lets a memory stand in for all levels but the finest: see blocks/memory.py."""
+        self.body.memory = memory
 
     def forward(self, z: Float[Tensor, "b c h w"], logsnr: Num[Tensor, " b"], cond: Cond) -> Float[Tensor, "b c h w"]:
         check_doors(self.config, cond)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ..blocks.attention import LinearSpatialAttention, Residual, SpatialAttention, TemporalAttention
 from ..blocks.embedding import LevelEmbedding, RelativePosition, Turn, noise_position, rotary
+from ..blocks.memory import Memory
 from ..blocks.norm import ClipGroupNorm, LayerNorm, RMSNorm
 from ..blocks.resample import down, pad_to, up
 from ..blocks.residual import ResidualBlock
@@ -114,6 +115,7 @@ class Network(nn.Module):
 
         self.last = ResidualBlock(2 * config.width, config.width, None, norm)
         self.out = nn.Conv2d(config.width, pixels, 1)
+        self.memory: Memory | None = None
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with bias has one
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unlisted in the stubs
@@ -131,25 +133,33 @@ class Network(nn.Module):
             return self(z[:, :, None], logsnr, cond)[:, :, 0]
         check_doors(self.config, cond)
         b, _, frames, _, _ = z.shape
-        patch, halvings = self.config.patch, len(self.downsample)
+        patch = self.config.patch
         level = self.level(logsnr if self.takes_steps else noise_position(logsnr), cond.vector)
         turn = rotary(frames, self.config.head_width, z.device)  # rotary position of each frame
         when = frames, turn, self.position(frames)  # what temporal attention knows of time
 
-        h, inside = pad_to(rearrange(z, "b c f h w -> (b f) c h w"), patch * 2**halvings)
+        h, inside = pad_to(rearrange(z, "b c f h w -> (b f) c h w"), patch * 2 ** len(self.downsample))
         h = nnf.pixel_unshuffle(h, patch).contiguous(memory_format=torch.channels_last)
         h = first = self.first_temporal(self.first(h), *when)
-        across = []
-        for i, stage in enumerate(self.downs):
-            h = stage(h, level, *when)
-            across.append(h)
-            h = self.downsample[i](h) if i < halvings else h
-        h = self.middle1(h, level, frames)
-        h = self.middle_temporal(self.middle_spatial(h), *when)
-        h = self.middle2(h, level, frames)
-        for i, stage in enumerate(self.ups):
-            h = stage(torch.cat([h, across.pop()], dim=1), level, *when)
-            h = self.upsample[i](h) if i < halvings else h
+        h = self._through(0, h, level, *when)
         h = self.out(self.last(torch.cat([h, first], dim=1), None, frames))
         h = nnf.pixel_shuffle(h, patch)[..., inside[0], inside[1]]
         return rearrange(h, "(b f) c h w -> b c f h w", b=b)
+
+    def _through(self, i: int, h: Tensor, level: Tensor, frames: int, turn: Turn, bias: Tensor) -> Tensor:
+        """Level i on the way down, all that lies below it, and level i on the way back."""
+        h = across = self.downs[i](h, level, frames, turn, bias)
+
+        def below(h: Tensor) -> Tensor:
+            if i < len(self.downsample):
+                h = self._through(i + 1, self.downsample[i](h), level, frames, turn, bias)
+                return self.upsample[-1 - i](h)
+            h = self.middle_spatial(self.middle1(h, level, frames))
+            return self.middle2(self.middle_temporal(h, frames, turn, bias), level, frames)
+
+        h = self.memory(h, below) if self.memory is not None and i == 0 else below(h)
+        return self.ups[-1 - i](torch.cat([h, across], dim=1), level, frames, turn, bias)
+
+    def remember(self, memory: Memory | None) -> None:
+        """Lets a memory stand in for all levels but the finest: see blocks/memory.py."""
+        self.memory = memory
