@@ -23,6 +23,7 @@ _PUBLIC = {  # name: where it lives; imported when first used, so that `import f
     "datasets": "runs",
     "build": "runs",
     "sample": "generate.videos:generate",
+    "sample_batches": "generate.videos:batches",
     "walk": "generate.sampling",
     "Sampling": "generate.sampling:Config",
     "save_video": "generate.videos",

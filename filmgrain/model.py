@@ -1,11 +1,13 @@
 """DiffusionModel: what is trained, saved, loaded and sampled. It is a Denoiser."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -71,6 +73,7 @@ class DiffusionModel(nn.Module):
         self.schedule = built(config.schedule)
         self.config = config
         self.shape = shape
+        self.precision = torch.float32  # that `lowered` changes
         self.conditioners = nn.ModuleDict(conditioners)
         self.objective: nn.Module | None = None  # of the task that trains this; not there once it is loaded to sample
         if getattr(network, "takes_steps", False) and not config.discrete:
@@ -114,12 +117,29 @@ class DiffusionModel(nn.Module):
     def _joined(conds: Iterable[Cond]) -> Cond:
         return reduce(or_, conds, Cond())
 
+    def lowered(self, dtype: torch.dtype) -> "DiffusionModel":
+        """This model, to sample from: its network computes in `dtype` from now on, where autocast would have it.
+
+        The weights of its products are kept in it, so that no call casts them again.
+        """
+        if dtype != torch.float32:
+            for module in self.network.modules():
+                if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                    module.to(dtype)
+        self.precision = dtype
+        return self
+
+    def _autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """None of its own in float32, where whoever trains decides."""
+        return nullcontext() if self.precision == torch.float32 else torch.autocast(device.type, self.precision)
+
     def raw(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
         """F, the network's own output."""
-        if getattr(self.network, "takes_steps", False) and isinstance(self.schedule, Discrete):
-            nearest = getattr(self.network, "step_lookup", "") == "nearest"
-            return OnSteps(self.network, self.schedule.table, nearest)(z, logsnr, cond)
-        return self.network(z, logsnr, cond)
+        with self._autocast(z.device):
+            if getattr(self.network, "takes_steps", False) and isinstance(self.schedule, Discrete):
+                nearest = getattr(self.network, "step_lookup", "") == "nearest"
+                return OnSteps(self.network, self.schedule.table, nearest)(z, logsnr, cond)
+            return self.network(z, logsnr, cond)
 
     def forward(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
         """x0_hat, in float32 whatever the network runs in."""

@@ -19,6 +19,7 @@ from .model import DiffusionModel
 from .recipe import Recipe
 from .rooms import find, name_of
 from .training import checkpoint, loop
+from .training.config import CHOICES
 from .training.place import Place
 from .training.run import Run
 from .training.world import ALONE, World
@@ -129,19 +130,27 @@ def recipe_of(run: str | Path) -> Recipe:
     return recipes.load(newest(run) / "recipe.toml")
 
 
-def load(run: str | Path, *, weights: str = "ema", device: str = "auto") -> DiffusionModel:
-    """The model of a run's newest sound checkpoint, in evaluation mode. weights: "ema", the average, or "raw"."""
-    return load_checkpoint(newest(run), weights=weights, device=device)
+def load(run: str | Path, *, weights: str = "ema", device: str = "auto", precision: str = "float32") -> DiffusionModel:
+    """The model of a run's newest sound checkpoint, in evaluation mode. weights: "ema", the average, or "raw".
+
+    precision: of its network, "float32", "bfloat16", or "auto": bfloat16 where the processor computes in it.
+    """
+    return load_checkpoint(newest(run), weights=weights, device=device, precision=precision)
 
 
-def load_checkpoint(folder: Path, *, weights: str = "ema", device: str = "auto") -> DiffusionModel:
+def load_checkpoint(
+    folder: Path, *, weights: str = "ema", device: str = "auto", precision: str = "float32"
+) -> DiffusionModel:
     """The same of a checkpoint that `newest` gave: a run that is still training may have written another since."""
     if weights not in ("ema", "raw"):
         raise ValueError(f'weights="{weights}" is unknown; use "ema" or "raw"')
+    if precision not in CHOICES["precision"]:
+        raise ValueError(f'precision="{precision}" is unknown; use {", ".join(CHOICES["precision"])}')
     keep_freed_memory()
     model = build(recipes.load(folder / "recipe.toml"))
     checkpoint.load_model(folder, model, ema=weights == "ema", without=("objective.",))
-    return model.to(Place.choose(device, "float32").device).eval()
+    place = Place.choose(device, precision)
+    return model.to(place.device).eval().lowered(place.dtype)
 
 
 def newest(run: str | Path) -> Path:

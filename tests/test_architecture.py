@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, list[str]] = {  # room: the rooms that it may import; a ro
     "clip": ["blocks"],
     "conditioning": ["autoencoders", "diffusion", "clip"],
     "model": ["blocks", "autoencoders", "diffusion", "networks", "clip", "conditioning"],
-    "generate": ["model", "samplers", "guidance", "diffusion", "files", "rooms"],
+    "generate": ["model", "samplers", "guidance", "blocks", "diffusion", "files", "rooms"],
     "training": ["files"],
     "tasks": ["model", "autoencoders", "clip", "data", "generate", "diffusion", "files", "training"],
     "evaluate": ["model", "generate", "clip", "data", "diffusion", "files", "interop"],

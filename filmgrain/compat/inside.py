@@ -67,7 +67,7 @@ class Inside:
     def walk(self, denoiser: Denoiser, z: Float[Tensor, "b *chw"], cond: Cond) -> Iterator[Step]:
         """Every step of the sampler from the noise z, without dropout."""
         network, sampling = self.model.network, self.sampling
-        levels, was_training = sampling.grid_of(self.model.schedule, z.device), network.training
+        levels, was_training = sampling.grid_of(self.model.schedule), network.training
         network.eval()
 
         def noise(step: int, like: Tensor) -> Tensor:  # randn_like would fill the memory in its order, channels last

@@ -15,7 +15,7 @@ from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
 from ..diffusion.process import alpha, diffuse
 from ..model import DiffusionModel
-from ..samplers import Step
+from ..samplers import Step, per_sample
 from ..samplers.ddim import invert
 from .sampling import Config, denoiser_of, walk_from
 from .videos import refuse_nonfinite
@@ -48,13 +48,13 @@ def denoise(
     sharp as the data, by the sampler of config from that level on (a deterministic one has the one x that flows there).
     For a codec of pixels.
     """
-    config, level = config or Config(), torch.tensor(level_of(sigma), device=noisy.device)
+    config, level = config or Config(), torch.tensor(level_of(sigma))
     z = alpha(level) * noisy
     if mean:
         denoiser = denoiser_of(model, config, len(z), conditional=cond is not None)
-        x0 = denoiser(z, level.expand(len(z)), cond or model.null(len(z)))
+        x0 = denoiser(z, per_sample(level, z), cond or model.null(len(z)))
         return finished(iter([Step(level, x0, x0)])).clamp(-1, 1)
-    levels = levels_from(model, config, level.item(), noisy.device)
+    levels = levels_from(model, config, level.item())
     return finished(walk_from(model, z, levels, range(len(z)), config, seed, cond)).clamp(-1, 1)
 
 
@@ -73,10 +73,10 @@ def vary(
     What is smaller than that level's noise is made anew, what is larger stays. x and what is made of it are in [-1, 1].
     """
     config, x0 = config or Config(), model.codec.encode(x)
-    levels = levels_from(model, config, logsnr, x.device)
+    levels = levels_from(model, config, logsnr)
     ids = range(len(x))
     eps = Draw(seed, tuple(ids)).normal("start", x0)
-    z = diffuse(x0, eps, levels[0].expand(len(x)))
+    z = diffuse(x0, eps, per_sample(levels[0], x0))
     return model.codec.decode(finished(walk_from(model, z, levels, ids, config, seed, cond))).clamp(-1, 1)
 
 
@@ -102,7 +102,7 @@ def between(
     config = replace(config or Config(), sampler="ddim", options={})
     x0 = model.codec.encode(torch.stack([a, b]))
     start = config.grid_of(model.schedule)[0].item() if logsnr is None else logsnr
-    levels = levels_from(model, config, start, x0.device)
+    levels = levels_from(model, config, start)
     two = None if cond is None else cond.expand(2)
     denoiser = denoiser_of(model, config, 2, conditional=cond is not None)
     ends = finished(invert(denoiser, x0, levels.flip(0), two or model.null(2)))
@@ -115,9 +115,9 @@ def between_noises(
 ) -> Float[Tensor, "count *chw"]:
     """From sample number pair[0] of a seed to number pair[1], by DDIM from what lies between their noises."""
     config = replace(config or Config(), sampler="ddim", options={})
-    levels = config.grid_of(model.schedule, next(model.parameters()).device)
-    a, b = Draw(seed, pair).normal("start", torch.empty(2, *model.shape, device=levels.device))
-    return from_noises(model, sphere(a, b, count), levels, config, None)
+    like = torch.empty(2, *model.shape, device=next(model.parameters()).device)
+    a, b = Draw(seed, pair).normal("start", like)
+    return from_noises(model, sphere(a, b, count), config.grid_of(model.schedule), config, None)
 
 
 def from_noises(
@@ -149,13 +149,11 @@ def finished(steps: Iterator[Step]) -> Float[Tensor, "b *chw"]:
     return step.z
 
 
-def levels_from(
-    model: DiffusionModel, config: Config, logsnr: float, device: torch.device | str | None
-) -> Float[Tensor, " levels"]:
+def levels_from(model: DiffusionModel, config: Config, logsnr: float) -> Float[Tensor, " levels"]:
     """`logsnr`, and those levels of config's grid that are nearer to the data."""
     grid = config.grid_of(model.schedule)
     if not logsnr >= grid[0] - 1e-4:
         raise ValueError(
             f"log-SNR {logsnr:.2f} is noisier than the schedule's last level, {grid[0]:.2f}; use that or more"
         )
-    return torch.cat([torch.tensor([logsnr]), grid[grid > logsnr + 1e-4]]).to(device)
+    return torch.cat([torch.tensor([logsnr]), grid[grid > logsnr + 1e-4]])

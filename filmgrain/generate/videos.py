@@ -20,7 +20,6 @@ class NotFinite(ValueError):
     """A network gave NaN or infinity while it was sampled from."""
 
 
-@torch.no_grad()
 def generate(
     model: DiffusionModel,
     count: int,
@@ -38,24 +37,41 @@ def generate(
     shape: of one sample, the model's own by default. batch: how many at once; memory grows with it, the samples do
     not change. watch(ids, step) sees each step of each batch. Raises NotFinite for NaN or infinity of the network.
     """
+    drawn = batches(model, count, seed=seed, config=config, shape=shape, batch=batch, given=given, watch=watch)
+    return torch.cat([x for _, x in drawn])
+
+
+@torch.no_grad()
+def batches(
+    model: DiffusionModel,
+    count: int,
+    *,
+    seed: int = 0,
+    config: Config | None = None,
+    shape: tuple[int, ...] | None = None,
+    batch: int = 8,
+    given: Mapping[str, Sequence[Any]] | None = None,
+    watch: Callable[[range, Step], None] | None = None,
+) -> Iterator[tuple[range, Float[Tensor, "b *cfhw"]]]:
+    """The samples that `generate` gives, a batch at a time: their numbers, and themselves. Only one batch is held.
+
+    The model is in evaluation mode until the last batch has been drawn, or the iterator is closed.
+    """
     if count < 1 or batch < 1:
         raise ValueError(f"count={count}, batch={batch}: both are numbers of samples; use 1 or more")
     config, shape, given = config or Config(), shape or model.shape, given or {}
     _refuse_unknown(model, given, count)
     was_training = model.training
     model.eval()
-    parts = []
     try:
         for first in range(0, count, batch):
             ids = range(first, min(first + batch, count))
             own = {key: values[first : ids.stop] for key, values in given.items()}
             cond = model.condition(own, Draw(seed, tuple(ids))) if given else None
-            parts.append(
-                _end(model, walk(model, ids, shape, config, seed, cond), partial(watch, ids) if watch else None)
-            )
+            steps = walk(model, ids, shape, config, seed, cond)
+            yield ids, _end(model, steps, partial(watch, ids) if watch else None)
     finally:
         model.train(was_training)
-    return torch.cat(parts)
 
 
 def _end(model: DiffusionModel, steps: Iterator[Step], watch: Callable[[Step], None] | None) -> Tensor:

@@ -5,7 +5,8 @@
     ORDER        with which its error falls as steps grow, to a finite level; None where it is stochastic
     MULTISTEP    whether it remembers earlier steps, so that it cannot be called for one step at a time
 
-`levels` rise; the last is +inf (there z is x0) or finite: a sampler asks once, before its loop, which are +inf.
+`levels` rise; the last is +inf (there z is x0) or finite. They are on the host, wherever z is: a sampler asks which are
++inf, and a device is never waited for.
 A stochastic sampler has the keyword `noise`; its other keywords are the options that users may set.
 
 A corrector (langevin, repaint) calls another sampler, its predictor, for one step at a time. It counts as MULTISTEP, so
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -36,7 +38,8 @@ class Step(NamedTuple):
 
 
 def per_sample(level: Float[Tensor, ""], z: Float[Tensor, "b *chw"]) -> Float[Tensor, " b"]:
-    return level.expand(len(z))
+    """The level of each sample, on the device of z: filled in there, as a copy to it would be waited for."""
+    return torch.full((len(z),), level.item(), dtype=level.dtype, device=z.device)
 
 
 def last(steps: Iterator[Step]) -> Float[Tensor, "b *chw"]:

@@ -112,10 +112,10 @@ def test_what_cannot_be_is_said(model, wrong, says):
 
 
 def test_the_level_asked_for_is_the_first_and_then_the_grids(model):
-    levels = levels_from(model, Config(steps=10), -1.0, None)
+    levels = levels_from(model, Config(steps=10), -1.0)
     grid = Config(steps=10).grid_of(model.schedule)
     assert levels[0] == -1 and torch.equal(levels[1:], grid[grid > -1])
-    assert torch.equal(levels_from(model, Config(steps=10), grid[3].item(), None), grid[3:])
+    assert torch.equal(levels_from(model, Config(steps=10), grid[3].item()), grid[3:])
 
 
 @pytest.mark.parametrize("edit", ["mean", "sample", "vary", "between", "between_noises"])

@@ -4,10 +4,9 @@ import sys
 
 import pytest
 import torch
+from small_video_model import SHAPE, model_of
 
 from filmgrain import rooms
-from filmgrain.autoencoders import pixels
-from filmgrain.diffusion.schedules import Cosine
 from filmgrain.diffusion.tables import LinearBeta
 from filmgrain.generate.sampling import Config, guided, walk, warnings
 from filmgrain.generate.videos import NotFinite, generate, save_video, to_uint8
@@ -15,19 +14,6 @@ from filmgrain.guidance.classifier_free import Always
 from filmgrain.guidance.interval import Interval
 from filmgrain.guidance.rescale import Rescale
 from filmgrain.model import Config as Diffusion
-from filmgrain.model import DiffusionModel
-from filmgrain.networks import unet3d
-
-SHAPE = (3, 3, 8, 12)
-
-
-def model_of(schedule=None, shape=SHAPE):
-    torch.manual_seed(0)
-    network = unet3d.Network(unet3d.Config(width=8, mults=(1, 2), heads=2, head_width=8))
-    for parameter in network.parameters():  # networks start at zero output: something must differ between samples
-        torch.nn.init.normal_(parameter, std=0.1)
-    codec = pixels.Codec(pixels.Config())
-    return DiffusionModel(network, codec, Diffusion(schedule=schedule or Cosine()), shape)
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +220,7 @@ def test_guidance_is_as_configured(model):
     assert isinstance(outer, Interval) and (outer.low, outer.high) == (-3.0, 5.0) and outer.plain is model
     assert isinstance(outer.guided, Rescale) and outer.guided.phi == 0.5
     free = outer.guided.guided
-    assert free.scale == 3.0 and free.denoiser is model
+    assert free.scale == 3.0 and free.denoiser is model and free.doubled
     assert isinstance(free.reference, Always) and free.reference.denoiser is model
     assert free.reference.cond == model.null(2)
     assert guided(model, Config(scale=1.0, rescale=0.5), 2) is model

@@ -194,3 +194,25 @@ def test_an_option_out_of_range_is_refused_in_one_line(name, options, words):
     with pytest.raises(ValueError, match=words) as caught:
         next(walk(rooms.find("samplers", name), toy, start(range(1)), grids.levels(Cosine(), 2), **options))
     assert "\n" not in str(caught.value) and toy.calls == []
+
+
+def no_values(sampler):
+    takes_noise = "noise" in inspect.signature(sampler.sample).parameters
+    return {"noise": lambda step, like: torch.empty_like(like)} if takes_noise else {}
+
+
+@samplers
+def test_the_device_is_never_waited_for(sampler):
+    """On the meta device no value is there to be asked for. What goes by its error cannot but ask."""
+    if sampler.nfe(4) is None:
+        pytest.skip("it goes by its error")
+    levels, z = grids.levels(Cosine(), 4), start(range(2)).to("meta")
+    seen = []
+
+    def denoiser(z, logsnr, cond):
+        seen.append(logsnr)
+        return z
+
+    for step in walk(sampler, denoiser, z, levels, **no_values(sampler)):
+        assert step.z.device.type == step.x0.device.type == "meta"
+    assert {logsnr.device.type for logsnr in seen} == {"meta"}
