@@ -1,8 +1,9 @@
 """Decoded clips on disk, so that a file is decoded once and never again.
 
-An entry is uint8 frames (f, h, w, 3) in a memory-mapped .npy, with their times in a .json beside it. Its name is the
-sha256 of what it was made from: the file's content, the size it was scaled to cover, the background shown through it,
-and the version of this format. A renamed file keeps its entry, a changed one does not find the old.
+An entry is uint8 frames (3, f, h, w) in a memory-mapped .npy, as training takes them, with their times in a .json
+beside it. Its name is the sha256 of what it was made from: the file's content, the size it was scaled to cover, the
+background shown through it, and the version of this format. A renamed file keeps its entry, a changed one does not find
+the old.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 import os
 import zlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from ..files.member import Member
 from ..files.video import Clip, read
 from .transforms import cover
 
-VERSION = 1
+VERSION = 2
+OPEN = 1024  # entries that stay mapped; to map one takes longer than to copy a window out of it
 Source = Path | Member  # of an entry: a file, a folder of frames, or a file inside of a tar
 
 
@@ -47,12 +49,18 @@ class Entry:
     duration: float  # seconds, end of the last frame
     height: int  # pixels of the source
     width: int  # pixels of the source
-    shape: tuple[int, ...]  # of the frames
+    shape: tuple[int, ...]  # of the frames, (c, f, h, w)
     checksum: int  # crc32 of the frames
     path: str  # of the frames
 
     def frames(self) -> np.ndarray:
-        return np.load(self.path, mmap_mode="r")
+        status = os.stat(self.path)
+        return _mapped(self.path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(OPEN)
+def _mapped(path: str, *_status: int) -> np.ndarray:
+    return np.load(path, mmap_mode="r").view(np.ndarray)  # a memmap itself is slow to slice
 
 
 def folder(given: str = "") -> Path:
@@ -100,20 +108,21 @@ def make(source: Source, digest: str, scaled: Scaled) -> None:
 
     clip: Clip = read(source, background=scaled.background, size=size)
     frames, about = _paths(digest, scaled)
+    pixels = np.ascontiguousarray(clip.frames.transpose(3, 0, 1, 2))
     about_it = {
         "digest": digest,
         "times": clip.times.tolist(),
         "duration": clip.duration,
         "height": sizes[0][0],
         "width": sizes[0][1],
-        "shape": clip.frames.shape,
-        "checksum": zlib.crc32(clip.frames.data),
+        "shape": pixels.shape,
+        "checksum": zlib.crc32(pixels.data),
     }
     frames.parent.mkdir(parents=True, exist_ok=True)
     part = frames.with_suffix(f".{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            np.save(file, clip.frames)
+            np.save(file, pixels)
         part.replace(frames)
         part.write_text(json.dumps(about_it))
         part.replace(about)  # last: an entry without it does not exist

@@ -55,7 +55,7 @@ def plan(datasets: Mapping[str, Any]) -> Plan:
 
 
 def _of(name: str, entry: Entry, config: Any) -> Fate:
-    frames, height, width, _ = entry.shape
+    _, frames, height, width = entry.shape
     return Fate(
         path=name,
         frames=frames,

@@ -44,12 +44,18 @@ def cover(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:
 
 
 def view(clip: np.ndarray, frames: Sequence[int] | np.ndarray, config: Framed, rng: random.Random) -> np.ndarray:
-    """uint8 (f h w c) and the numbers of frames -> a contiguous copy uint8 (c f h w) of the size that config says."""
+    """uint8 (c f h w) and the numbers of frames -> a contiguous copy uint8 (c f h w) of the size that config says."""
     target = config.height, config.width
-    spare = clip.shape[1] - target[0], clip.shape[2] - target[1]
+    spare = clip.shape[2] - target[0], clip.shape[3] - target[1]
     top, left = (rng.randint(0, n) if config.crop == "random" else n // 2 for n in spare)
-    x = clip[frames, top : top + target[0], left : left + target[1]].transpose(3, 0, 1, 2)
+    x = clip[:, in_a_row(frames), top : top + target[0], left : left + target[1]]
     return flipped(x, config.flip, rng)
+
+
+def in_a_row(frames: Sequence[int] | np.ndarray) -> Sequence[int] | np.ndarray | slice:
+    """As a slice, of which NumPy makes no copy, if each frame is the one after the one before."""
+    first = int(frames[0])
+    return slice(first, first + len(frames)) if np.array_equal(frames, range(first, first + len(frames))) else frames
 
 
 def flipped(x: np.ndarray, flip: bool, rng: random.Random) -> np.ndarray:

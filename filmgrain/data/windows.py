@@ -45,7 +45,7 @@ class Window:
         clock, end, step = self._clock(times, duration)
         moments = step * np.arange(self.frames)
         # Time stamps are rounded (to 10 ms in a GIF), so a frame may count as shown a little before its own.
-        slack = 0.25 * min([step, *np.diff(clock)])
+        slack = 0.25 * np.diff(clock).min(initial=step)
         starts = int(np.searchsorted(clock, end - moments[-1] - 1e-6 * step))
         if starts:
             moments = clock[rng.randrange(starts)] + moments + slack

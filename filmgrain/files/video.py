@@ -7,12 +7,13 @@ from dataclasses import replace
 from itertools import count, islice
 from os import PathLike
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from . import containers, folder, pictures
+from . import folder, pictures
 from .clip import BUDGET, Budget, Clip, Info, Unreadable, naming
 from .kinds import HEAD, PICTURES, kind_of
 from .member import Member
@@ -32,7 +33,7 @@ def probe(path: str | PathLike[str]) -> Info:
         if isinstance(path, Path) and path.is_dir():
             return folder.info(path)
         with _opened(path) as (file, kind):
-            return (pictures if kind in PICTURES else containers).info(file, kind)
+            return _decoder(kind).info(file, kind)
 
 
 def moves(path: str | PathLike[str]) -> bool:
@@ -96,7 +97,16 @@ def _frames(path: Path | Member, background: pictures.RGB) -> Frames:
         yield from folder.frames(path, background)
         return
     with _opened(path) as (file, kind):
-        yield from (pictures if kind in PICTURES else containers).frames(file, kind, background)
+        yield from _decoder(kind).frames(file, kind, background)
+
+
+def _decoder(kind: str) -> ModuleType:
+    """The module that reads a kind. That of videos is imported with the first of them: it is slow to start."""
+    if kind in PICTURES:
+        return pictures
+    from . import containers
+
+    return containers
 
 
 def _given(path: str | PathLike[str]) -> Path | Member:
