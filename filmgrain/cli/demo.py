@@ -10,7 +10,11 @@ from .console import say
 from .errors import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
+
+    from ..evaluate.shapes import Reading
 
 COUNT = 32  # samples that are measured
 BATCH = 16  # of them at once
@@ -35,22 +39,30 @@ def demo(
     else:
         train("demo", run=run, settings=settings)
     trained = time.monotonic() - start
-    samples = sample(Options(run=run, count=COUNT, batch=BATCH, out=folder / "samples"))
-    _measure(samples, run)
+    found: list[Reading] = []
+    sample(Options(run=run, count=COUNT, batch=BATCH, out=folder / "samples"), _reader(run, found))
+    _tell(found)
     say(f"{trained:.0f} s of training, {time.monotonic() - start - trained:.0f} s of sampling")
     say(f"look at {folder / 'samples' / 'sheet.gif'}, sheet.mp4 and sheet.png; one clip a file beside them")
 
 
-def _measure(samples: "np.ndarray", run: Path) -> None:
-    """What the samples show, against what shapes do: nothing of the model is asked, only the pixels are read."""
+def _reader(run: Path, found: "list[Reading]") -> "Callable[[np.ndarray], None]":
+    """What adds to `found` what each clip of a batch shows: nothing of the model is asked, only the pixels are read."""
     from .. import runs
-    from ..evaluate.shapes import read, summary
+    from ..evaluate.shapes import read
 
     data = runs.recipe_of(run).data
-    found = summary([read(clip, data.kinds, data.colours) for clip in samples])
+    return lambda clips: found.extend(read(clip, data.kinds, data.colours) for clip in clips)
+
+
+def _tell(readings: "list[Reading]") -> None:
+    """What the samples show, against what shapes do."""
+    from ..evaluate.shapes import summary
+
+    found = summary(readings)
     say(
-        f"of {len(samples)} samples, {found['kept']:.0%} show one clean shape that keeps its kind and colour and moves "
-        "smoothly (of real clips 100 % do)",
+        f"of {len(readings)} samples, {found['kept']:.0%} show one clean shape that keeps its kind and colour and "
+        "moves smoothly (of real clips 100 % do)",
         f"  kind kept {found['keeps_kind']:.0%}, colour kept {found['keeps_colour']:.0%}, "
         f"smooth {found['moves_smoothly']:.0%}; {found['different']:.0f} different shapes and colours among them",
     )

@@ -51,6 +51,7 @@ class Options:
     batch: Annotated[int, Option(min=1, help="Samples at once; memory grows with it.")] = 64
     settings: Annotated[list[str], Option("--set", metavar="KEY=VALUE", help="Such as sample.options.eta=0.5.")] = ()  # type: ignore[assignment]
     device: Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")] = "auto"
+    precision: Annotated[str, Option(help="float32, bfloat16, or auto: bfloat16 where it is fast.")] = "float32"
     weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
     out: Annotated[Path | None, Option(help="File to write.  [default: evaluation.json in the run]")] = None
     compare: Annotated[tuple[Path, Path] | None, Option(metavar="A B", help="Two such files, in place of a run.")] = (
@@ -158,26 +159,32 @@ def _of_model(options: Options, checkpoint: Path, recipe: "Recipe", data: "Datas
 
     from .. import runs
     from ..evaluate.pictures import of_samples
+    from ..generate.deep_cache import cached
     from ..generate.sampling import warnings
-    from ..generate.videos import generate
+    from ..generate.videos import batches
     from ..training.checkpoint import read_state
 
     known = {name: getattr(options, name) for name in ("sampler", "steps", "grid", "scale", "settings")}
     config = sampling_of(recipe, Sampled(run=checkpoint, **known))
     given = _labels(options, recipe, data)
     with usage():
-        model = runs.load_checkpoint(checkpoint, weights=options.weights, device=options.device)
+        model = runs.load_checkpoint(
+            checkpoint, weights=options.weights, device=options.device, precision=options.precision
+        )
         config.grid_of(model.schedule)  # refuses what the schedule cannot do
+        cached(model, config.cache)  # and what the network cannot
     say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, config)))
     how: dict[str, Any] = {"seed": options.seed, "config": config, "batch": options.batch, "given": given}
     start = time.monotonic()
     with progress("sampling") as bar, evaluations(model) as calls:
-        x = generate(model, options.count, watch=steps_of(bar, options.count * config.intervals), **how)
+        drawn = batches(model, options.count, watch=steps_of(bar, options.count * config.intervals), **how)
+        pictures = torch.cat([part for ids, x in drawn for part in of_samples(x, options.seed, ids.start)])
     sampling = {name: value for name, value in asdict(config).items() if name != "fps"}
-    sampling |= {"weights": options.weights, "labels": options.labels if given else "none"}
+    sampling |= {"weights": options.weights, "precision": str(model.precision).removeprefix("torch.")}
+    sampling |= {"labels": options.labels if given else "none"}
     made = {"run": str(options.run), "step": read_state(checkpoint).step, "nfe": calls.samples / options.count}
     made |= {"seconds": round(time.monotonic() - start, 1)}
-    return Drawn(torch.cat([*of_samples(x, options.seed)]), sampling, made)
+    return Drawn(pictures, sampling, made)
 
 
 def _labels(options: Options, recipe: "Recipe", data: "Dataset") -> dict[str, list[int]]:

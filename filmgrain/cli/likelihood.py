@@ -35,6 +35,7 @@ class Options:
     dequantisation: Annotated[str, Option(help="Of ode: noise or uniform.")] = "noise"
     batch: Annotated[int, Option(min=1, help="Items at once; memory grows with it.")] = 8
     device: Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")] = "auto"
+    precision: Annotated[str, Option(help="float32, bfloat16, or auto: bfloat16 where it is fast.")] = "float32"
     weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
 
 
@@ -52,7 +53,9 @@ def measure(options: Options) -> "Likelihood":
         raise Usage(f"--split {options.split}: use {' or '.join(SPLITS)}")
     with usage():
         config = room.Config(**{name: getattr(options, name) for name in room.Config.__dataclass_fields__})
-        model = runs.load_checkpoint(checkpoint, weights=options.weights, device=options.device)
+        model = runs.load_checkpoint(
+            checkpoint, weights=options.weights, device=options.device, precision=options.precision
+        )
     data = dataset(load(checkpoint / "recipe.toml"), str(options.data or options.split))
     with usage():
         room.check(model, data)
@@ -68,6 +71,7 @@ def measure(options: Options) -> "Likelihood":
     say(f"{source}, seed {options.seed}; {options.weights} weights of step {step}")
     say(f"NFE {result.protocol['nfe']} an item, {seconds:.1f} s in all")
     made = {"filmgrain": __version__, "run": str(options.run), "step": step, "weights": options.weights}
+    made |= {"precision": str(model.precision).removeprefix("torch.")}
     row = made | {"data": source, "seconds": round(seconds, 1)} | result.row()
     fsio.append_jsonl(options.run / "likelihood.jsonl", row)
     say(str(options.run / "likelihood.jsonl"))

@@ -4,7 +4,7 @@ import errno
 import inspect
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 from typer import Argument, Option
 
 from .. import __version__
+from .album import Album
 from .chain import Chain
 from .console import progress, say, steps_of
 from .errors import Usage, usage
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..generate.sampling import Config
+    from ..model import DiffusionModel
     from ..recipe import Recipe
+    from ..samplers import Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,49 +49,74 @@ class Options:
     settings: Annotated[list[str], Option("--set", metavar="KEY=VALUE", help="Such as sample.options.eta=0.5.")] = ()  # type: ignore[assignment]
     strip: Annotated[int, Option(min=0, help="Draw the first samples at so many steps of their way too.")] = 0
     device: Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")] = "auto"
+    precision: Annotated[str, Option(help="float32, bfloat16, or auto: bfloat16 where it is fast.")] = "float32"
     weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
 
 
-def sample(options: Options) -> "np.ndarray":
-    """Writes the samples and returns them as bytes (count, f, h, w, 3)."""
+def sample(options: Options, see: "Callable[[np.ndarray], object] | None" = None) -> list[Path]:
+    """Draws samples and writes them; returns the paths worth a look. see(frames (b, f, h, w, 3)) sees each batch."""
     from .. import runs
+    from ..generate.deep_cache import cached
     from ..generate.sampling import warnings
-    from ..generate.videos import generate, to_uint8
     from ..recipe import load
     from ..training.checkpoint import read_state
 
-    start = time.monotonic()
     checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
     refuse_unwritable(options.out or options.run / "samples")
     recipe = load(checkpoint / "recipe.toml")
     sampling, labels = sampling_of(recipe, options), _labels(recipe, options.labels)
     if options.scale not in (None, 1) and not labels:
         raise Usage(f"--scale {options.scale:g} guides towards a label, and none is given; add --label NAME")
-    count = options.count * max(1, len(labels))
-    given = {"label": [label for label in labels for _ in range(options.count)]} if labels else {}
     with usage():
-        model = runs.load_checkpoint(checkpoint, weights=options.weights, device=options.device)
+        model = runs.load_checkpoint(
+            checkpoint, weights=options.weights, device=options.device, precision=options.precision
+        )
         sampling.grid_of(model.schedule)  # refuses what the schedule cannot do
+        cached(model, sampling.cache)  # and what the network cannot
     say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, sampling)))
-    shape = _shape(model.shape, options)
-    how: dict[str, Any] = {"seed": options.seed, "config": sampling, "batch": options.batch, "given": given}
-    chain = Chain(sampling.intervals, options.strip)
-    with progress("sampling") as bar, evaluations(model) as calls:
-        watch = chain.watch(steps_of(bar, count * sampling.intervals))
-        x = generate(model, count, shape=shape, watch=watch, **how)
+    made: dict[str, Any] = {"filmgrain": __version__, "run": str(options.run), "step": read_state(checkpoint).step}
+    made |= {"weights": options.weights, "precision": str(model.precision).removeprefix("torch.")}
+    made |= {"label": [recipe.conditions["label"].names[label] for label in labels]} if labels else {}
+    made |= {"seed": options.seed, "shape": list(_shape(model.shape, options)), **asdict(sampling)}
+    return _draw(options, model, sampling, made, labels, see)
 
-    step, nfe = read_state(checkpoint).step, calls.samples / count
-    made = {"filmgrain": __version__, "run": str(options.run), "step": step, "weights": options.weights}
-    made |= {"seed": options.seed, "shape": list(shape), **asdict(sampling), "nfe": nfe}
-    rows = [recipe.conditions["label"].names[label] for label in labels]
-    made |= {"label": rows} if rows else {}
+
+def _draw(
+    options: Options,
+    model: "DiffusionModel",
+    sampling: "Config",
+    made: dict[str, Any],
+    labels: list[int],
+    see: "Callable[[np.ndarray], object] | None",
+) -> list[Path]:
+    """Batch after batch: while one is drawn, the files of the one before are written."""
+    from ..files.background import Background
+    from ..generate.videos import batches, to_uint8
+
+    start, count = time.monotonic(), options.count * max(1, len(labels))
+    name = f"step-{made['step']}-{sampling.sampler}-{sampling.intervals}-seed-{options.seed}"
+    out, chain = options.out or options.run / "samples" / name, Chain(sampling.intervals, options.strip)
+    given = {"label": [label for label in labels for _ in range(options.count)]} if labels else {}
+    how: dict[str, Any] = {"seed": options.seed, "config": sampling, "batch": options.batch, "given": given}
+    with progress("sampling") as bar, evaluations(model) as calls, Background() as later:
+        album, moved, before = Album(out, made, count, later), steps_of(bar, count * sampling.intervals), 0
+
+        def watch(ids: range, step: "Step") -> None:
+            later.check()  # a full disk is said at once, not when this batch is drawn
+            moved(ids, step)
+
+        for ids, x in batches(model, count, shape=tuple(made["shape"]), watch=chain.watch(watch), **how):
+            frames = to_uint8(x if x.ndim == 5 else x[:, :, None]).expand(-1, -1, -1, -1, 3).numpy()
+            album.add(ids, frames, (calls.samples - before) / len(ids))
+            before = calls.samples
+            if see is not None:
+                see(frames)
+        later.wait()
+    made |= {"nfe": calls.samples / count}
     _tell(made, count, time.monotonic() - start)
-    name = f"step-{step}-{sampling.sampler}-{sampling.intervals}-seed-{options.seed}"
-    samples = to_uint8(x if x.ndim == 5 else x[:, :, None]).expand(-1, -1, -1, -1, 3).numpy()
-    out = options.out or options.run / "samples" / name
-    paths = _write(out, samples, made, rows, still=x.ndim == 4)
-    say(*map(str, [*paths, *chain.write(out, model, made)]))
-    return samples
+    paths = [*album.finish(made), *chain.write(out, model, made)]
+    say(*map(str, paths))
+    return paths
 
 
 def _tell(made: dict[str, Any], count: int, seconds: float) -> None:
@@ -162,37 +190,6 @@ def _labels(recipe: "Recipe", asked: list[str]) -> list[int]:
     condition = recipe.conditions["label"]
     with usage():
         return [*range(len(condition.names))] if asked == ["all"] else [condition.label_of(name) for name in asked]
-
-
-def _write(out: Path, samples: "np.ndarray", made: dict[str, Any], rows: list[str], *, still: bool) -> list[Path]:
-    """Files of samples (count, f, h, w, 3) and of all of them together; returns the paths worth a look.
-
-    rows: names of the classes, of which the samples show equally many each, one after another.
-    """
-    from ..files.encode import write_gif, write_mp4
-    from ..files.image import write_png
-    from ..files.sheet import contact_sheet, film_strip
-
-    fps = made["fps"]
-    out.mkdir(parents=True, exist_ok=True)
-    for index, frames in enumerate(samples):
-        stem, own = out / f"{index:03d}", made | {"index": index}
-        own |= {"label": rows[index * len(rows) // len(samples)]} if rows else {}
-        if still:
-            write_png(stem.with_suffix(".png"), frames[0], own)
-        else:
-            write_gif(stem.with_suffix(".gif"), frames, fps, own)
-            write_mp4(stem.with_suffix(".mp4"), frames, fps, own)
-    columns = len(samples) // len(rows) if rows else None
-    sheet = contact_sheet(list(samples), columns=columns, labels=rows or None)
-    everything = made | {"index": list(range(len(samples)))}
-    if still:
-        write_png(out / "sheet.png", sheet[0], everything)
-        return [out, out / "sheet.png"]
-    write_gif(out / "sheet.gif", sheet, fps, everything)
-    write_mp4(out / "sheet.mp4", sheet, fps, everything)
-    write_png(out / "sheet.png", film_strip(list(samples[:8])), everything)
-    return [out, out / "sheet.gif", out / "sheet.mp4", out / "sheet.png"]
 
 
 def command(**typed: Any) -> None:

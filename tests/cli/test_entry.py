@@ -12,16 +12,26 @@ from filmgrain.cli import errors
 
 
 def test_help_needs_no_torch():
+    """Of any command: it is there at once, where to import torch takes seconds."""
     code = """
 import sys
-from filmgrain.cli import main
-for arguments in [], ["--help"], ["train", "--help"], ["sample", "--help"], ["plan", "--help"], ["--version"]:
+import typer
+from filmgrain.cli import app, main
+commands = [[name, "--help"] for name in typer.main.get_command(app).commands]
+assert len(commands) > 10
+for arguments in [], ["--help"], ["--version"], *commands:
     try: main(arguments)
     except SystemExit as left: assert left.code == 0, arguments
     assert "torch" not in sys.modules and "numpy" not in sys.modules, arguments
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_package_itself_imports_no_torch():
+    """Its names do, when they are first used; a script that imports both waits for torch alone."""
+    code = "import sys, filmgrain; assert 'torch' not in sys.modules; filmgrain.load; assert 'torch' in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_the_package_runs_as_a_module():

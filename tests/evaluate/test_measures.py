@@ -216,3 +216,11 @@ def test_another_file_is_no_evaluation(tmp_path, text):
     with pytest.raises(ValueError, match=r"notes\.json is no evaluation") as error:
         protocol.load(path)
     assert "\n" not in str(error.value)
+
+
+def test_samples_in_batches_are_those_all_at_once():
+    """Of a clip a frame is drawn by its number, wherever its batch begins."""
+    x = torch.rand(5, 3, 7, 2, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    (whole,) = of_samples(x, 3)
+    parts = [next(of_samples(x[first : first + 2], 3, first)) for first in (0, 2, 4)]
+    assert torch.equal(torch.cat(parts), whole)
