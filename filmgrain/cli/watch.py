@@ -29,3 +29,4 @@ def watch(
         while not history.finished:
             time.sleep(every)
             live.update(screen(history.update()), refresh=True)
+        live.update(screen(history.update()), refresh=True)  # it may have finished after the last look
