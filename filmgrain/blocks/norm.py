@@ -1,4 +1,7 @@
-"""Norms over channels, a pixel at a time, so that no frame or pixel sees another; and the classic GroupNorm."""
+"""Norms over channels, a pixel at a time, so that no frame or pixel sees another; and the classic GroupNorm.
+
+Some have a kernel (kernels/), which can do what comes behind them in the same pass: they are `fused` with it.
+"""
 
 from typing import Any
 
@@ -7,6 +10,8 @@ import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..kernels import group, rms
+from ..kernels.affine import affine
 from .layout import nchw, nhwc
 
 
@@ -18,7 +23,17 @@ class RMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Float[Tensor, "n c h w"], frames: int = 1) -> Float[Tensor, "n c h w"]:
-        return nchw(_RMSNorm.apply(nhwc(x), self.gamma))
+        fused = self.fused(x, frames)
+        return nchw(_RMSNorm.apply(nhwc(x), self.gamma)) if fused is None else fused
+
+    def fused(
+        self, x: Float[Tensor, "n c h w"], frames: int, modulation: Tensor | None = None, silu: bool = False
+    ) -> Float[Tensor, "n c h w"] | None:
+        """Itself, then film, then SiLU by its kernel; None where that cannot be. See residual.activate."""
+        pixels = nhwc(x)
+        if not rms.usable(pixels):
+            return None
+        return nchw(rms.rms_norm(pixels, *affine(self.gamma, None, modulation), silu))
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -60,22 +75,50 @@ class LayerNorm(nn.Module):
 
 
 class GroupNorm(nn.GroupNorm):
-    """PyTorch's, but in float32 where its bfloat16 kernel for a processor crawls: below 16 channels a group.
+    """PyTorch's. Without a kernel in float32 where its bfloat16 for a processor crawls: below 16 channels a group.
 
     There, in channels-last memory, forward and backward take 2 to 3 times less time so.
     """
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    def forward(self, x: Float[Tensor, "n c h w"], frames: int = 1) -> Float[Tensor, "n c h w"]:
+        if (fused := self.fused(x, frames)) is not None:
+            return fused
         narrow = self.num_channels < 16 * self.num_groups
         if narrow and x.dtype == torch.bfloat16 and x.device.type == "cpu":
             return super().forward(x.float()).to(x.dtype)
         return super().forward(x)
+
+    def fused(
+        self, x: Float[Tensor, "n c h w"], frames: int, modulation: Tensor | None = None, silu: bool = False
+    ) -> Float[Tensor, "n c h w"] | None:
+        """As RMSNorm.fused."""
+        return _fused(self, x, 1, modulation, silu)
 
 
 class ClipGroupNorm(nn.GroupNorm):
     """GroupNorm over all frames of a clip together; so frames see each other, which joint training cannot have."""
 
     def forward(self, x: Float[Tensor, "n c h w"], frames: int = 1) -> Float[Tensor, "n c h w"]:
+        if (fused := self.fused(x, frames)) is not None:
+            return fused
         n, c, h, w = x.shape
         clips = x.reshape(n // frames, frames, c, h * w).transpose(1, 2)  # b c f (h w)
         return super().forward(clips).transpose(1, 2).reshape(n, c, h, w)
+
+    def fused(
+        self, x: Float[Tensor, "n c h w"], frames: int, modulation: Tensor | None = None, silu: bool = False
+    ) -> Float[Tensor, "n c h w"] | None:
+        """As RMSNorm.fused."""
+        return _fused(self, x, frames, modulation, silu)
+
+
+Norm = RMSNorm | GroupNorm | ClipGroupNorm  # those that can be followed by film and SiLU: residual.activate
+
+
+def _fused(norm: nn.GroupNorm, x: Tensor, frames: int, modulation: Tensor | None, silu: bool) -> Tensor | None:
+    """GroupNorm over so many frames together, and what comes behind it."""
+    clips = nhwc(x).unflatten(0, (-1, frames))  # b f h w c
+    if not group.usable(clips):
+        return None
+    scale, shift = affine(norm.weight, norm.bias, modulation)
+    return nchw(group.group_norm(clips, scale, shift, norm.num_groups, norm.eps, silu).flatten(0, 1))

@@ -6,13 +6,25 @@ import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .norm import GroupNorm
+from .norm import GroupNorm, Norm
 
 
 def film(x: Float[Tensor, "n c h w"], modulation: Float[Tensor, "n c2"]) -> Float[Tensor, "n c h w"]:
     """(1 + scale) x + shift, where the modulation holds scale and shift, one of each a channel."""
     scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
     return x * (scale + 1) + shift
+
+
+def activate(
+    norm: nn.Module, x: Float[Tensor, "n c h w"], frames: int = 1, modulation: Float[Tensor, "b c2"] | None = None
+) -> Float[Tensor, "n c h w"]:
+    """norm -> film, by the modulation of each clip if any -> SiLU; in one pass over memory if the norm has a kernel."""
+    if isinstance(norm, Norm) and (fused := norm.fused(x, frames, modulation, silu=True)) is not None:
+        return fused
+    h = norm(x, frames)
+    if modulation is not None:
+        h = film(h, modulation.repeat_interleave(frames, dim=0))  # (b f) 2c
+    return nnf.silu(h)
 
 
 class ResidualBlock(nn.Module):
@@ -34,11 +46,10 @@ class ResidualBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "n c h w"], level: Float[Tensor, "b d"] | None, frames: int
     ) -> Float[Tensor, "n c2 h w"]:
-        h = self.norm1(self.conv1(x), frames)
-        if self.modulation is not None and level is not None:
-            h = film(h, self.modulation(nnf.silu(level)).repeat_interleave(frames, dim=0))  # (b f) 2c
-        h = self.norm2(self.conv2(self.dropout(nnf.silu(h))), frames)
-        return nnf.silu(h) + self.shortcut(x)
+        told = None if self.modulation is None or level is None else self.modulation(nnf.silu(level))
+        h = activate(self.norm1, self.conv1(x), frames, told)
+        h = activate(self.norm2, self.conv2(self.dropout(h)), frames)
+        return h + self.shortcut(x)
 
 
 class PreNormBlock(nn.Module):
@@ -68,10 +79,13 @@ class PreNormBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Float[Tensor, "n c h w"], level: Float[Tensor, "n d"]) -> Float[Tensor, "n c2 h w"]:
-        h = self.conv1(nnf.silu(self.norm1(x)))
+        h = self.conv1(activate(self.norm1, x))
         told = self.modulation(nnf.silu(level))
-        h = film(self.norm2(h), told) if self.scales else self.norm2(h + told[:, :, None, None])
-        return self.shortcut(x) + self.conv2(self.dropout(nnf.silu(h)))
+        if self.scales:
+            h = activate(self.norm2, h, modulation=told)
+        else:
+            h = activate(self.norm2, h + told[:, :, None, None])
+        return self.shortcut(x) + self.conv2(self.dropout(h))
 
 
 def zeroed(layer: nn.Module) -> nn.Module:
