@@ -159,6 +159,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     if options.member:
         member(options.recipe, options.steps, options.sharded)
+        os._exit(0)  # threads of gloo that outlive Python end in an abort
     elif options.paper:
         paper()
     else:

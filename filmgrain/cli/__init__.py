@@ -3,6 +3,7 @@
 Nothing here imports torch before a command runs, so that `--help` is at once. Exit codes: errors.py.
 """
 
+import atexit
 import os
 import platform
 import sys
@@ -74,4 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         raise
     except BaseException as error:
         code = errors.report(error, debug=debug)
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # one of many: threads of gloo that outlive Python end in an abort
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -5,6 +5,7 @@ goes by the store, the little server of keys at which the processes met: the fir
 the others wait until it says that it is done, however long that takes.
 """
 
+import gc
 import json
 import os
 import time
@@ -200,6 +201,7 @@ def joined() -> Iterator[World]:
     else:
         world.wait()
     finally:
+        gc.collect()  # DistributedDataParallel goes in circles, and would keep the threads of its group
         distributed.destroy_process_group()
 
 
