@@ -21,6 +21,7 @@ from ..blocks.attention import attend
 from ..blocks.memory import Memory
 from ..blocks.norm import GroupNorm
 from ..blocks.resample import pad_to
+from ..blocks.residual import activate
 from ..blocks.unet import UNet
 from ..diffusion.cond import Cond
 from . import check_attention, check_doors, check_groups, check_mults, check_not_negative, check_positive
@@ -112,8 +113,8 @@ class Block(nn.Module):
         told = self.time(nnf.silu(time))
         if self.condition is not None:
             told = told + self.condition(vector)
-        h = self.conv1(nnf.silu(self.norm1(x))) + told[:, :, None, None]
-        h = self.conv2(self.dropout(nnf.silu(self.norm2(h))))
+        h = self.conv1(activate(self.norm1, x)) + told[:, :, None, None]
+        h = self.conv2(self.dropout(activate(self.norm2, h)))
         return self.attention(h + self.shortcut(x))
 
 
@@ -156,7 +157,7 @@ class Network(nn.Module):
         h, inside = pad_to(z, 2 ** (len(self.config.mults) - 1))
         h = self.first(h.contiguous(memory_format=torch.channels_last))
         h = self.body(h, self.time(step), cond.vector)
-        return self.out(nnf.silu(self.norm(h)))[..., inside[0], inside[1]]
+        return self.out(activate(self.norm, h))[..., inside[0], inside[1]]
 
 
 def _xavier(module: nn.Module) -> None:

@@ -20,7 +20,7 @@ from ..blocks.embedding import LevelEmbedding, noise_position
 from ..blocks.memory import Memory
 from ..blocks.norm import GroupNorm
 from ..blocks.resample import pad_to
-from ..blocks.residual import PreNormBlock, zeroed
+from ..blocks.residual import PreNormBlock, activate, zeroed
 from ..blocks.unet import UNet
 from ..diffusion.cond import Cond
 from . import check_attention, check_doors, check_groups, check_mults, check_not_negative, check_positive
@@ -151,5 +151,5 @@ class Network(nn.Module):
         h, inside = pad_to(x, patch * 2**halvings)
         h = nnf.pixel_unshuffle(h, patch).contiguous(memory_format=torch.channels_last)
         h = self.body(self.first(h), level, cond)
-        h = nnf.pixel_shuffle(self.out(nnf.silu(self.norm(h))), patch)
+        h = nnf.pixel_shuffle(self.out(activate(self.norm, h)), patch)
         return h[..., inside[0], inside[1]]
