@@ -169,12 +169,10 @@ def test_two_evaluations_are_compared_if_they_may_be(run, copy):
 
 
 def test_a_folder_of_samples_is_measured_in_place_of_new_ones(run, copy):
-    """Those that the run itself makes come to the same figures."""
+    """Those that the run itself makes come to the same figures; the sheet beside them is none of them."""
     assert run("evaluate", copy, *FEW, "--out", "a.json", "--labels", "none").code == 0
     assert run("sample", copy, "--count", "24", "--out", "new", "--batch", "24").code == 0
-    code, _, err = run("evaluate", copy, *FEW, "--samples", "new")
-    assert code == 65 and "sheet.png is" in err and "the run's data are 8x8" in err
-    Path("new/sheet.png").unlink()
+    assert Path("new/sheet.png").is_file()
     code, out, err = run("evaluate", copy, *FEW, "--samples", "new", "--out", "b.json")
     assert code == 0 and "24 samples of new" in out, err
     one, other = (json.loads(Path(name).read_text()) for name in ("a.json", "b.json"))
@@ -187,11 +185,11 @@ def test_a_folder_of_samples_is_measured_in_place_of_new_ones(run, copy):
 def test_labels_of_the_samples_are_those_of_the_reference(run, copy, monkeypatch):
     asked = {}
 
-    def generate(model, count, *, given, **how):
+    def batches(model, count, *, given, **how):
         asked.update(given)
-        return torch.zeros(count, *model.shape)
+        yield range(count), torch.zeros(count, *model.shape)
 
-    monkeypatch.setattr("filmgrain.generate.videos.generate", generate)
+    monkeypatch.setattr("filmgrain.generate.videos.batches", batches)
     few = [*FEW[:2], "--count", "60", "--measures", "kid", "--neighbours", "0", "--halves", "0"]
     assert run("evaluate", copy, *few).code == 0
     assert sum(asked["label"][:40]) == 20 and asked["label"][40:] == asked["label"][:20]
