@@ -5,6 +5,7 @@ computes. What the optimiser and the average see are the parts as plain tensors,
 update is local. Only the norm of the gradient, and what is saved and loaded, spans the processes.
 """
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -112,6 +113,7 @@ def _shard(trunk: nn.Module, levels: list[list[nn.Module]], size: int) -> None:
     for block in (block for level in levels for block in level if block in inside):
         fully_shard(block, mesh=mesh, ignored_params=scalars)
     fully_shard(trunk, mesh=mesh, ignored_params=scalars)
+    warnings.filterwarnings("ignore", ".*returned a view tensor.*")  # into which no loss of ours writes
     for module in trunk.modules():
         if isinstance(module, FSDPModule):
             module.set_force_sum_reduction_for_comms(True)  # and a division: gloo has no mean
