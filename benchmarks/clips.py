@@ -20,7 +20,7 @@ from PIL import Image
 from filmgrain.data.loader import Loader
 from filmgrain.data.video_folder import Config, Dataset
 
-COUNT, FRAMES, SIDE, BATCH = 200, 16, 64, 8
+COUNT, FRAMES, SIDE, BATCH = 96, 16, 64, 8
 
 
 def write(folder: Path) -> None:

@@ -82,7 +82,9 @@ def case(entry: Results) -> list[str]:
         apart = {side: values[key] for side, values in entry.get("agreement", {}).items()}
         rows.append(row(f"{key}: difference from the peer", apart, "{:.1e}".format))
     rows.append(row("parameters", entry["parameters"], "{:,}".format))
-    made = f"{entry['threads']} threads, {entry['repeats']} repetitions in turn, commit {entry['commit']}"
+    rows = [cells for cells in rows if any(cells[1:])]  # what was measured
+    commits = ", ".join(f"{what} {commit}" for what, commit in entry["commits"].items())
+    made = f"{entry['threads']} threads, {entry['repeats']} repetitions in turn; by commit: {commits}"
     rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in entry["limits"].items())
     limited = f"Limits in the same run, GFLOP/s: {rates}."
     lines = [f"{entry['title']}. {made}.", "", *table(("", *sides), rows), "", limited]

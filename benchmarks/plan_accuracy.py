@@ -113,12 +113,11 @@ def main() -> None:
         for name, write in {"gifs": clips.write, "pictures": pictures}.items():
             (Path(root) / name).mkdir()
             write(Path(root) / name)
-        os.environ["XDG_CACHE_HOME"] = f"{root}/cache"
         for name, (folder, settings) in MAKES.items():
             if given.names and not name.startswith(tuple(given.names)):
                 continue
             for precision in given.precision:
-                own = [*settings, *SHORT, f"train.precision={precision}"]
+                own = [*settings, *SHORT, f"train.precision={precision}", f"data.cache={root}/cache"]
                 said, was = planned(Path(root) / folder, own), trained(Path(root) / folder, own, given.steps)
                 apart = {key: said[key] / was[key] - 1 for key in BOUNDS}
                 met = all(abs(apart[key]) <= BOUNDS[key] for key in BOUNDS)

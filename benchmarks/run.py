@@ -57,7 +57,9 @@ def compared(name: str, sides: Sequence[str], measures: Sequence[str], repeats: 
         entry["limits"] = between(before, limits(threads))
     if "flops" in measures:
         entry["flops"] = flops(name, threads)
-    return entry | {"threads": threads, "repeats": repeats, **provenance()}
+    made = provenance()
+    entry["commits"] = dict.fromkeys(measures, made.pop("commit"))
+    return entry | {"threads": threads, "repeats": repeats, **made}
 
 
 def flops(name: str, threads: int) -> dict[str, dict[str, float]]:
