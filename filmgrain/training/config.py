@@ -41,6 +41,7 @@ class Config:
         for name in ("weight_decay", "warmup", "clip", "workers", "validate_every", "preview_every", "ema_start"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(self.recompute >= -1, "recompute", self.recompute, "-1, for every level, or more")
+        _require(not (self.compile and self.recompute), "compile", "true", "false where train.recompute is not 0")
         _require(self.lr > 0, "lr", self.lr, "more than 0")
         _require(
             len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "betas", self.betas, "two numbers in [0, 1)"
