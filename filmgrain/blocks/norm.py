@@ -1,6 +1,6 @@
 """Norms over channels, a pixel at a time, so that no frame or pixel sees another; and the classic GroupNorm.
 
-Some have a kernel (kernels/), which can do what comes behind them in the same pass: they are `fused` with it.
+RMSNorm has a kernel (kernels/rms.py), which can do what comes behind it in the same pass: it is `fused` with it.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..kernels import group, rms
+from ..kernels import rms
 from ..kernels.affine import affine
 from .layout import nchw, nhwc
 
@@ -33,7 +33,7 @@ class RMSNorm(nn.Module):
         pixels = nhwc(x)
         if not rms.usable(pixels):
             return None
-        return nchw(rms.rms_norm(pixels, *affine(self.gamma, None, modulation), silu))
+        return nchw(rms.rms_norm(pixels, *affine(self.gamma, modulation), silu))
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -75,50 +75,22 @@ class LayerNorm(nn.Module):
 
 
 class GroupNorm(nn.GroupNorm):
-    """PyTorch's. Without a kernel in float32 where its bfloat16 for a processor crawls: below 16 channels a group.
+    """PyTorch's, but in float32 where its bfloat16 kernel for a processor crawls: below 16 channels a group.
 
     There, in channels-last memory, forward and backward take 2 to 3 times less time so.
     """
 
     def forward(self, x: Float[Tensor, "n c h w"], frames: int = 1) -> Float[Tensor, "n c h w"]:
-        if (fused := self.fused(x, frames)) is not None:
-            return fused
         narrow = self.num_channels < 16 * self.num_groups
         if narrow and x.dtype == torch.bfloat16 and x.device.type == "cpu":
             return super().forward(x.float()).to(x.dtype)
         return super().forward(x)
-
-    def fused(
-        self, x: Float[Tensor, "n c h w"], frames: int, modulation: Tensor | None = None, silu: bool = False
-    ) -> Float[Tensor, "n c h w"] | None:
-        """As RMSNorm.fused."""
-        return _fused(self, x, 1, modulation, silu)
 
 
 class ClipGroupNorm(nn.GroupNorm):
     """GroupNorm over all frames of a clip together; so frames see each other, which joint training cannot have."""
 
     def forward(self, x: Float[Tensor, "n c h w"], frames: int = 1) -> Float[Tensor, "n c h w"]:
-        if (fused := self.fused(x, frames)) is not None:
-            return fused
         n, c, h, w = x.shape
         clips = x.reshape(n // frames, frames, c, h * w).transpose(1, 2)  # b c f (h w)
         return super().forward(clips).transpose(1, 2).reshape(n, c, h, w)
-
-    def fused(
-        self, x: Float[Tensor, "n c h w"], frames: int, modulation: Tensor | None = None, silu: bool = False
-    ) -> Float[Tensor, "n c h w"] | None:
-        """As RMSNorm.fused."""
-        return _fused(self, x, frames, modulation, silu)
-
-
-Norm = RMSNorm | GroupNorm | ClipGroupNorm  # those that can be followed by film and SiLU: residual.activate
-
-
-def _fused(norm: nn.GroupNorm, x: Tensor, frames: int, modulation: Tensor | None, silu: bool) -> Tensor | None:
-    """GroupNorm over so many frames together, and what comes behind it."""
-    clips = nhwc(x).unflatten(0, (-1, frames))  # b f h w c
-    if not group.usable(clips):
-        return None
-    scale, shift = affine(norm.weight, norm.bias, modulation)
-    return nchw(group.group_norm(clips, scale, shift, norm.num_groups, norm.eps, silu).flatten(0, 1))

@@ -6,7 +6,7 @@ import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .norm import GroupNorm, Norm
+from .norm import GroupNorm, RMSNorm
 
 
 def film(x: Float[Tensor, "n c h w"], modulation: Float[Tensor, "n c2"]) -> Float[Tensor, "n c h w"]:
@@ -18,8 +18,8 @@ def film(x: Float[Tensor, "n c h w"], modulation: Float[Tensor, "n c2"]) -> Floa
 def activate(
     norm: nn.Module, x: Float[Tensor, "n c h w"], frames: int = 1, modulation: Float[Tensor, "b c2"] | None = None
 ) -> Float[Tensor, "n c h w"]:
-    """norm -> film, by the modulation of each clip if any -> SiLU; in one pass over memory if the norm has a kernel."""
-    if isinstance(norm, Norm) and (fused := norm.fused(x, frames, modulation, silu=True)) is not None:
+    """norm -> film, by the modulation of each clip if any -> SiLU; in one pass over memory if there is a kernel."""
+    if isinstance(norm, RMSNorm) and (fused := norm.fused(x, frames, modulation, silu=True)) is not None:
         return fused
     h = norm(x, frames)
     if modulation is not None:

@@ -1,20 +1,19 @@
-"""The scale and shift behind a norm: its parameters and a modulation in one."""
+"""The scale and shift behind a norm: its gamma and a modulation in one."""
 
 import torch
 from torch import Tensor
 
 
-def affine(gamma: Tensor, beta: Tensor | None, modulation: Tensor | None) -> tuple[Tensor, Tensor]:
-    """(1 + scale) (gamma . + beta) + shift as one scale and shift (m, c) in float32.
+def affine(gamma: Tensor, modulation: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(1 + scale) gamma . + shift as one scale and shift (m, c) in float32.
 
     modulation: (m, 2c), scales then shifts; None: neither, and m is 1.
     """
     gamma = gamma.float()[None]
-    beta = torch.zeros_like(gamma) if beta is None else beta.float()[None]
     if modulation is None:
-        return gamma, beta
+        return gamma, torch.zeros_like(gamma)
     scale, shift = modulation.float().chunk(2, dim=1)
-    return gamma * (1 + scale), beta * (1 + scale) + shift
+    return gamma * (1 + scale), shift
 
 
 def check(x: Tensor, scale: Tensor, shift: Tensor) -> None:
