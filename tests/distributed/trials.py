@@ -161,7 +161,7 @@ class Trials:
                     time.sleep(60)
                 return super().loss(batch, group)
 
-        return world_of(2, "hangs", task=Hangs, patience=1.5, limit=6)
+        return world_of(2, "hangs", task=Hangs, patience=1.5, limit=12)
 
     def hangs_in_preview(self) -> Any:
         worlds.ALONE_PATIENCE = 1  # type: ignore[assignment]
@@ -172,7 +172,7 @@ class Trials:
                 return []
 
         try:
-            return world_of(2, "hangs-in-preview", task=Hangs, patience=1.5, limit=5)
+            return world_of(2, "hangs-in-preview", task=Hangs, patience=1.5, limit=12)
         finally:
             worlds.ALONE_PATIENCE = 60  # type: ignore[assignment]
 
