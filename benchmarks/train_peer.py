@@ -6,8 +6,8 @@
 The clock starts with the first step: importing, listing files and building the network are not counted. At each of the
 minutes the averaged weights are written to out/MINUTES in the peer's own format, which `filmgrain import` reads.
 What is the peer's: loop, objective, noise schedule, optimiser, learning rate, batch, averaging, data loader. What is
-ours: the network's size, of about as many parameters as recipe fashion_mnist's (their defaults, of 36 and 114 million,
-would see a fifth of the pictures), no mirror images, and no pictures drawn during training.
+ours: the network's size, of about as many parameters as recipe fashion_mnist's (their defaults are several
+times as large), no mirror images, and no pictures drawn during training.
 """
 
 import argparse

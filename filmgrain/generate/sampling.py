@@ -141,7 +141,7 @@ def guided(model: DiffusionModel, config: Config, count: int) -> Denoiser:
     denoiser = cached(model, config.cache)
     if config.scale == 1:
         return denoiser
-    # In one call of twice the batch: never slower than two, and of a single sample up to 3 times as fast.
+    # In one call of twice the batch: as fast as two for 64 samples of unet2d, and 3 times as fast for one.
     guidance = ClassifierFree(denoiser, Always(denoiser, model.null(count)), config.scale, doubled=True)
     rescaled = Rescale(guidance, config.rescale) if config.rescale else guidance
     return Interval(rescaled, denoiser, *config.interval) if config.interval else rescaled
