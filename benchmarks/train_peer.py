@@ -1,13 +1,17 @@
-"""Train a peer's model on a folder of pictures for some minutes of the clock, as its own README or script does.
+"""Train a peer's model on a folder of pictures or clips for some minutes, as its own README or script does.
 
     python benchmarks/train_peer.py ddp pictures out --minutes 2 5 10 15 20
     python benchmarks/train_peer.py diffusers pictures out --minutes 2 5 10 15 20
+    python benchmarks/train_peer.py vdp clips out --minutes 2 5 10 15 20 --cpu
 
 The clock starts with the first step: importing, listing files and building the network are not counted. At each of the
 minutes the averaged weights are written to out/MINUTES in the peer's own format, which `filmgrain import` reads.
 What is the peer's: loop, objective, noise schedule, optimiser, learning rate, batch, averaging, data loader. What is
-ours: the network's size, of about as many parameters as recipe fashion_mnist's (their defaults are several
-times as large), no mirror images, and no pictures drawn during training.
+ours: the network's size, of about as many parameters as recipe fashion_mnist's or demo's (their defaults are several
+times as large), no mirror images, and no pictures drawn during training; for video-diffusion-pytorch the batch, too,
+which is that of recipe demo (its own, 64 clips a step, would take a few dozen steps in all).
+
+--cpu counts the processor's time instead, all threads together: for a machine that is not idle.
 """
 
 import argparse
@@ -26,29 +30,29 @@ class Clock:
     class Done(Exception):
         pass
 
-    def __init__(self, minutes: list[float], out: Path, save):
-        self.minutes, self.out, self.save = sorted(minutes), out, save
+    def __init__(self, minutes: list[float], out: Path, save, now):
+        self.minutes, self.out, self.save, self.now = sorted(minutes), out, save, now
         self.start, self.steps = None, 0
 
     def step(self) -> None:
         if self.start is None:  # the first call is before the first step
-            self.start = time.perf_counter()
+            self.start = self.now()
             return
         self.steps += 1
-        if (time.perf_counter() - self.start) / 60 < self.minutes[0]:
+        if (self.now() - self.start) / 60 < self.minutes[0]:
             return
         folder = self.out / f"{self.minutes.pop(0):g}"
         folder.mkdir(parents=True)
-        began = time.perf_counter()
+        began = self.now()
         self.save(folder)
-        self.start += time.perf_counter() - began  # writing is not counted
+        self.start += self.now() - began  # writing is not counted
         (folder / "made.json").write_text(json.dumps({"steps": self.steps}))
         print(f"{folder}: {self.steps} steps", flush=True)
         if not self.minutes:
             raise Clock.Done
 
 
-def ddp(pictures: Path, out: Path, minutes: list[float]) -> None:
+def ddp(pictures: Path, out: Path, minutes: list[float], now) -> None:
     """denoising-diffusion-pytorch, with what the example of its README says."""
     from denoising_diffusion_pytorch import GaussianDiffusion, Trainer, Unet
 
@@ -71,7 +75,7 @@ def ddp(pictures: Path, out: Path, minutes: list[float]) -> None:
     )
     # A GaussianDiffusion's weights under "model", averaged, is what its users pass on.
     clock = Clock(
-        minutes, out, lambda folder: torch.save({"model": trainer.ema.ema_model.state_dict()}, folder / "model.pt")
+        minutes, out, lambda folder: torch.save({"model": trainer.ema.ema_model.state_dict()}, folder / "model.pt"), now
     )
     update = trainer.ema.update
 
@@ -84,7 +88,7 @@ def ddp(pictures: Path, out: Path, minutes: list[float]) -> None:
     trainer.train()
 
 
-def diffusers(pictures: Path, out: Path, minutes: list[float]) -> None:
+def diffusers(pictures: Path, out: Path, minutes: list[float], now) -> None:
     """What diffusers' example train_unconditional.py does, with its defaults and --use_ema."""
     import numpy as np
     from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
@@ -123,7 +127,7 @@ def diffusers(pictures: Path, out: Path, minutes: list[float]) -> None:
         DDPMPipeline(unet=network, scheduler=noise).save_pretrained(folder)
         average.restore(network.parameters())
 
-    clock = Clock(minutes, out, save)
+    clock = Clock(minutes, out, save, now)
     clock.step()
     while True:
         for x in loader:
@@ -140,17 +144,53 @@ def diffusers(pictures: Path, out: Path, minutes: list[float]) -> None:
             clock.step()
 
 
+def vdp(clips: Path, out: Path, minutes: list[float], now) -> None:
+    """video-diffusion-pytorch, with its Trainer's defaults but for the batch."""
+    from video_diffusion_pytorch import GaussianDiffusion, Trainer, Unet3D
+
+    torch.Tensor.cuda = lambda self, *_, **__: self  # its loop has a GPU hard-coded
+    network = Unet3D(dim=32, dim_mults=(1, 2, 4))
+    print(f"{sum(p.numel() for p in network.parameters()):,} parameters")
+    diffusion = GaussianDiffusion(network, image_size=32, num_frames=8, timesteps=1000, loss_type="l1")
+    trainer = Trainer(
+        diffusion,
+        str(clips),
+        train_batch_size=8,
+        train_lr=1e-4,
+        train_num_steps=10**9,
+        gradient_accumulate_every=1,
+        ema_decay=0.995,
+        num_frames=8,
+        amp=False,  # its half precision is float16, on GPUs
+        save_and_sample_every=10**9,
+        results_folder=str(out / "results"),
+    )
+
+    def save(folder: Path) -> None:
+        trainer.results_folder = folder
+        trainer.save(0)
+
+    clock = Clock(minutes, out, save, now)
+    clock.step()
+    trainer.train(log_fn=lambda log: clock.step())
+
+
+PEERS = {"ddp": ddp, "diffusers": diffusers, "vdp": vdp}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peer", choices=["ddp", "diffusers"])
-    parser.add_argument("pictures", type=Path, help="folder of 32x32 grey .png files")
+    parser.add_argument("peer", choices=list(PEERS))
+    parser.add_argument("pictures", type=Path, help="folder of 32x32 grey .png files, or .gif clips")
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, nargs="+", default=[15.0])
+    parser.add_argument("--cpu", action="store_true", help="count the processor's time, not the clock's")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True)
     torch.manual_seed(0)
     with contextlib.suppress(Clock.Done):
-        {"ddp": ddp, "diffusers": diffusers}[arguments.peer](arguments.pictures, arguments.out, arguments.minutes)
+        now = time.process_time if arguments.cpu else time.perf_counter
+        PEERS[arguments.peer](arguments.pictures, arguments.out, arguments.minutes, now)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,9 +119,10 @@ def _check(recipe: Recipe, data: Dataset, world: World) -> None:
             f"train.batch={batch}, of all processes together, cannot be divided among {world.size}; "
             f"use {-(-batch // world.size) * world.size}"
         )
+    captions = bool(recipe.conditions) and "caption" in data.item(0, random.Random(0))
     try:
         for condition in recipe.conditions.values():
-            condition.check(getattr(data, "classes", None))
+            condition.check(classes=getattr(data, "classes", None), captions=captions)
     except ValueError as error:
         raise recipes.RecipeError(str(error)) from None
 

@@ -83,7 +83,10 @@ def _look(recipe: "Recipe", said: "list[Finding]", *, needed: bool) -> "Look | N
 def _plan(recipe: "Recipe", look: "Look | None", target: str) -> object:
     from ..doctor.recipe import Plan
 
-    return Plan(recipe=recipe, where=target, items=look.train if look else 0, classes=look.classes if look else None)
+    if look is None:
+        return Plan(recipe=recipe, where=target)
+    captions = any(item.caption is not None for item in look.seen)
+    return Plan(recipe=recipe, where=target, items=look.train, classes=look.classes, captions=captions)
 
 
 def _machine(recipe: "Recipe", history: "History | None", target: str) -> "Machine":

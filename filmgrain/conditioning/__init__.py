@@ -2,7 +2,8 @@
 
 A conditioner projects to the widths that the network takes, and owns its null, the condition of knowing nothing: a part
 of the items is trained with it, so that one network is both the conditional and the unconditional model (Ho & Salimans
-2022, Classifier-Free Diffusion Guidance).
+2022, Classifier-Free Diffusion Guidance). Config.check(classes=..., captions=...) raises ValueError where the data have
+not what it needs: the names of their classes, or None, and whether their items have captions.
 """
 
 from collections.abc import Sequence

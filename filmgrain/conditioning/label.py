@@ -25,7 +25,7 @@ class Config:
         if not 0 <= self.drop < 1:
             raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
 
-    def check(self, classes: Sequence[str] | None) -> None:
+    def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
         """Raises ValueError where data with these classes are not what the names say; None is data without labels."""
         if classes is None:
             raise ValueError("conditions.label needs data with labels; these have none")

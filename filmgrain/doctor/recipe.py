@@ -20,6 +20,7 @@ class Plan:
     where: str = "recipe"
     items: int = 0  # of training an epoch; 0: not known
     classes: list[str] | None = None  # of the data; None: without, or not known
+    captions: bool = False  # whether the data have them
 
     @property
     def draws(self) -> int:
@@ -119,16 +120,16 @@ def labels_unused(plan: Plan) -> Iterator[Finding]:
 
 
 def classes_differ(plan: Plan) -> Iterator[Finding]:
-    """What a run says of its classes, against what the data have: as training itself would refuse it."""
+    """What a run says of its conditions, against what the data have: as training itself would refuse it."""
     for config in plan.recipe.conditions.values():
-        if (found := _refusal(config, plan.classes)) and plan.items:
+        if (found := _refusal(config, plan)) and plan.items:
             what, _, do = found.rpartition("; ")
-            yield problem(plan.where, what or found, do if what else "train without conditions.label")
+            yield problem(plan.where, what or found, do if what else "train without it")
 
 
-def _refusal(config: Any, classes: list[str] | None) -> str | None:
+def _refusal(config: Any, plan: Plan) -> str | None:
     try:
-        config.check(classes)
+        config.check(classes=plan.classes, captions=plan.captions)
     except ValueError as error:
         return str(error)
     return None

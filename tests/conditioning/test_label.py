@@ -56,8 +56,14 @@ def conditioner():
 
 @pytest.mark.parametrize("name", rooms.names("conditioning"))
 def test_each_condition_keeps_to_the_protocol(name):
-    made = rooms.find("conditioning", name).Conditioner(label.Config(names=NAMES), vector=6)
+    fields = {"label": {"names": NAMES}, "words": {"vocabulary": NAMES}}
+    module = rooms.find("conditioning", name)
+    made = module.Conditioner(module.Config(**fields[name]), vector=6)
     assert isinstance(made, Conditioner) and isinstance(made, torch.nn.Module)
+    null = made.null(2).vector
+    assert null.shape == (2, 6)
+    given = made({made.key: made.examples(3)}, Draw(0, (0, 1, 2)), None).vector
+    assert given.shape == (3, 6) and len(made.examples(5)) == 5 and made.examples(5) == made.examples(5)
 
 
 def test_a_label_is_a_row_of_its_own_and_no_label_another():

@@ -1,0 +1,107 @@
+"""A caption of known words, read by a small encoder that learns with the network: nothing has to be downloaded.
+
+    words -> embedding + position -> transformer -> attention pooling -> Linear -> one vector
+
+For captions from a small world, such as "a red circle moving left"; free text is conditioning/text.py's.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as nnf
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from ..autoencoders import Codec
+from ..diffusion.cond import Cond
+from ..diffusion.draw import Draw
+
+WORD = re.compile(r"[^\W_]+")  # letters and digits, whatever the script
+PADDING, UNKNOWN = 0, 1  # rows of the table before those of the vocabulary
+
+
+def split(caption: str) -> list[str]:
+    """The words of a caption, without regard to case and punctuation."""
+    return WORD.findall(caption.casefold())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is read, and by how large an encoder."""
+
+    vocabulary: tuple[str, ...]  # words that are known; all others are one and the same
+    length: int = 32  # words of a caption that are read
+    width: int = 64  # features of a word
+    heads: int = 4  # of attention among words
+    layers: int = 2  # of the transformer
+    drop: float = 0.1  # of the items are trained without their caption; 0 leaves nothing to guide by
+    examples: tuple[str, ...] = ()  # prompts of the previews; none: previews without a prompt
+
+    def __post_init__(self) -> None:
+        if not self.vocabulary or len(set(self.vocabulary)) < len(self.vocabulary):
+            raise ValueError(f"vocabulary of {len(self.vocabulary)} words is empty or has a word twice; name each once")
+        if unclean := [word for word in self.vocabulary if split(word) != [word]]:
+            raise ValueError(f'vocabulary holds "{unclean[0]}", which is no single word in lower case; write it as one')
+        for name in ("length", "width", "heads", "layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is not positive")
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}; use one")
+        if not 0 <= self.drop < 1:
+            raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
+
+    def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
+        """Raises ValueError where the data have no captions."""
+        if not captions:
+            raise ValueError("conditions.words needs data with captions; these have none")
+
+    def unknown(self, caption: str) -> list[str]:
+        """Words of a caption that this vocabulary does not hold."""
+        return [word for word in dict.fromkeys(split(caption)) if word not in self.vocabulary]
+
+
+class Conditioner(nn.Module):
+    key = "caption"
+
+    def __init__(self, config: Config, *, vector: int):
+        super().__init__()
+        self.config, self.drop = config, config.drop
+        self.rows = {word: row for row, word in enumerate(config.vocabulary, start=UNKNOWN + 1)}
+        self.table = nn.Embedding(len(self.rows) + 2, config.width, padding_idx=PADDING)
+        self.position = nn.Parameter(torch.randn(config.length, config.width) * 0.02)
+        shape = {"d_model": config.width, "nhead": config.heads, "dim_feedforward": 4 * config.width}
+        layer = nn.TransformerEncoderLayer(**shape, dropout=0, activation="gelu", batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.attention = nn.Linear(config.width, 1)  # how much each word has to say
+        self.out = nn.Linear(config.width, vector)
+        self.nothing = nn.Parameter(torch.zeros(vector))
+
+    def forward(self, batch: dict[str, Any], draw: Draw, codec: Codec) -> Cond:
+        words = self.read(batch[self.key])
+        empty = (words == PADDING).all(1)
+        h = self.encoder(self.table(words) + self.position[: words.shape[1]], src_key_padding_mask=_hidden(words))
+        weights = self.attention(h).masked_fill(_hidden(words)[..., None], -torch.inf).softmax(1)
+        vector = self.out((weights * h).sum(1))
+        return Cond(vector=torch.where(empty[:, None], self.nothing, vector))
+
+    def read(self, captions: Sequence[str]) -> Int[Tensor, "b n"]:
+        """Rows of the table, padded to the longest caption. A caption of more than `length` words loses its end."""
+        rows = [[self.rows.get(word, UNKNOWN) for word in split(caption)][: self.config.length] for caption in captions]
+        longest = max(1, *map(len, rows))
+        padded = [row + [PADDING] * (longest - len(row)) for row in rows]
+        return torch.tensor(padded, device=self.nothing.device)
+
+    def null(self, count: int) -> Cond:
+        return Cond(vector=self.nothing.expand(count, -1))
+
+    def examples(self, count: int) -> Sequence[str]:
+        prompts = self.config.examples or ("",)
+        return [prompts[i % len(prompts)] for i in range(count)]
+
+
+def _hidden(words: Int[Tensor, "b n"]) -> Tensor:
+    """Where there is no word; the first place of an empty caption stays, since attention to nothing is not a number."""
+    return nnf.pad(words[:, 1:] == PADDING, (1, 0))
