@@ -45,6 +45,7 @@ class Config:
     kernel: int = 7  # pixels (of patches, if any) a side of the first convolution; odd
     patch: int = 1  # pixels of z a side that make one position of the network; 2 costs a quarter
     condition: int = 0  # features of the condition's vector; 0 for none
+    maps: int = 0  # channels of the condition's maps, of the frames, height and width of z; 0 for none
     steps: bool = False  # take the step of a discrete schedule rather than log-SNR (imported networks)
 
     @property
@@ -58,7 +59,7 @@ class Config:
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel={self.kernel} is not odd, so it has no centre; use 3, 5 or 7")
         check_positive(self, "channels", "width", "heads", "head_width", "patch")
-        check_not_negative(self, "condition")
+        check_not_negative(self, "condition", "maps")
         if self.head_width % 2:
             even = self.head_width + 1
             raise ValueError(f"head_width={self.head_width} is odd, and positions turn pairs of features; use {even}")
@@ -93,14 +94,15 @@ class Network(nn.Module):
         self.config = config
         self.takes_steps = config.takes_steps
         widths = [config.width, *(m * config.width for m in config.mults)]
-        pixels = config.channels * config.patch**2
+        pixels = config.patch**2
         level = 4 * config.width + config.condition
         norm = RMSNorm if config.norm == "rms" else partial(ClipGroupNorm, 8)
         attention = config.heads, config.head_width
 
         self.level = LevelEmbedding(config.width)
         self.position = RelativePosition(config.heads)
-        self.first = nn.Conv2d(pixels, config.width, config.kernel, padding=config.kernel // 2)
+        inputs = (config.channels + config.maps) * pixels
+        self.first = nn.Conv2d(inputs, config.width, config.kernel, padding=config.kernel // 2)
         self.first_temporal = Residual(LayerNorm(config.width), TemporalAttention(config.width, *attention))
 
         pairs = list(pairwise(widths))
@@ -114,7 +116,7 @@ class Network(nn.Module):
         self.upsample = nn.ModuleList(up(before) for before, _ in reversed(pairs[1:]))
 
         self.last = ResidualBlock(2 * config.width, config.width, None, norm)
-        self.out = nn.Conv2d(config.width, pixels, 1)
+        self.out = nn.Conv2d(config.width, config.channels * pixels, 1)
         self.memory: Memory | None = None
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]  # a convolution with bias has one
@@ -138,7 +140,8 @@ class Network(nn.Module):
         turn = rotary(frames, self.config.head_width, z.device)  # rotary position of each frame
         when = frames, turn, self.position(frames)  # what temporal attention knows of time
 
-        h, inside = pad_to(rearrange(z, "b c f h w -> (b f) c h w"), patch * 2 ** len(self.downsample))
+        x = z if cond.maps is None else torch.cat([z, cond.maps.to(z).reshape(b, -1, *z.shape[2:])], dim=1)
+        h, inside = pad_to(rearrange(x, "b c f h w -> (b f) c h w"), patch * 2 ** len(self.downsample))
         h = nnf.pixel_unshuffle(h, patch).contiguous(memory_format=torch.channels_last)
         h = first = self.first_temporal(self.first(h), *when)
         h = self._through(0, h, level, *when)

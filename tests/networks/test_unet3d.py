@@ -135,6 +135,7 @@ def test_frames_are_told_apart_by_their_order():
         ({"heads": -1}, "heads=-1 is not positive"),
         ({"patch": 0}, "patch=0 is not positive"),
         ({"condition": -1}, "condition=-1 is negative"),
+        ({"maps": -1}, "maps=-1 is negative"),
         ({"head_width": 5}, "head_width=5 is odd, .* use 6"),
         ({"width": 2}, "width=2 is too small .* use 4"),
         ({"width": 17}, "width=17 .* multiple of 2; use 18"),
@@ -148,5 +149,23 @@ def test_impossible_settings_are_refused_in_one_line(settings, message):
 
 
 def test_a_condition_by_a_door_that_it_has_not_is_refused():
-    with pytest.raises(ValueError, match="has maps, for which unet3d has no door"):
+    with pytest.raises(ValueError, match="has tokens, for which unet3d has no door"):
+        small()(torch.randn(1, 3, 2, 8, 8), torch.zeros(1), Cond(tokens=torch.zeros(1, 4, 5)))
+    with pytest.raises(ValueError, match="has maps of 1 features; the network was made for maps=0"):
         small()(torch.randn(1, 3, 2, 8, 8), torch.zeros(1), Cond(maps=torch.zeros(1, 1, 2, 8, 8)))
+
+
+def test_maps_are_further_channels_of_each_frame():
+    """What changes in the map of one frame is seen there first; an image's map is that of its one frame."""
+    network, z, level = small(maps=1).eval(), torch.randn(1, 3, 2, 8, 8), torch.zeros(1)
+    maps = torch.randn(1, 1, 2, 8, 8)
+    changed = maps.clone()
+    changed[:, :, 1, 4, 4] += 1
+    seen = []
+    handle = network.first.register_forward_hook(lambda module, inputs, h: seen.append(h))
+    for given in (maps, changed):
+        network(z, level, Cond(maps=given))
+    handle.remove()
+    assert torch.equal(seen[0][0], seen[1][0]) and not torch.equal(seen[0][1], seen[1][1])
+    image = network(z[:, :, 0], level, Cond(maps=maps[:, :, 0]))
+    assert torch.equal(image, network(z[:, :, :1], level, Cond(maps=maps[:, :, :1]))[:, :, 0])
