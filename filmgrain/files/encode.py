@@ -1,4 +1,7 @@
-"""Clips written as GIF and MP4 with the recipe that made them inside, and that recipe read back."""
+"""Clips written as GIF and MP4 with the recipe that made them inside, and that recipe read back.
+
+What needs PyAV is imported with the first MP4: it takes as long to start as all else of the package.
+"""
 
 import json
 import os
@@ -10,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import containers, gif, mp4, pictures
+from . import gif, pictures
 from .clip import naming
 from .kinds import PICTURES, kind
 
@@ -33,6 +36,8 @@ def write_mp4(
 
     Half of the colour's resolution is lost (yuv420p): at a scale of 2 or more nothing is.
     """
+    from . import mp4
+
     frames = enlarged(frames, fps, scale)
     with staged(path) as part:
         mp4.write(part, frames, fps, recipe)
@@ -50,6 +55,8 @@ def read_recipe(path: str | PathLike[str]) -> Recipe | None:
                 with pictures.opened(file, name) as image:
                     text = image.info.get("recipe") or image.info.get("comment")
             else:
+                from . import containers
+
                 with containers.opened(file, name) as (container, _):
                     text = container.metadata.get("comment")
     try:

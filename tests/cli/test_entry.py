@@ -34,6 +34,12 @@ def test_the_package_itself_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_to_train_and_to_sample_import_no_decoder_of_video():
+    """PyAV takes as long to start as all of the package; it is imported with the first video."""
+    code = "import sys, filmgrain; filmgrain.train, filmgrain.sample; assert 'av' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_the_package_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "filmgrain", "--version"], capture_output=True, text=True)
     assert done.stdout.startswith(f"filmgrain {__version__} ")
