@@ -24,6 +24,8 @@ COLOURS = {
 BACKGROUND = (24, 24, 32)
 MOTIONS = ("left", "right", "up", "down", "bouncing", "circling")
 SPEED = (0.015, 0.035)  # a frame, in heights of the picture
+QUICKER = 1.5  # times that, of shapes that bounce or circle
+ORBIT = (0.25, 0.45)  # radius of a circling shape's way, in the shorter side of where its centre may be
 REACH = 1.25  # radii from the centre to the farthest corner of any kind
 LARGEST = 0.39  # radius in sides of the picture; a corner of it would leave the picture
 
@@ -165,13 +167,13 @@ def _path(motion: str, frames: int, speed: float, room: np.ndarray, rng: random.
     time = np.arange(frames)[:, None]
     if motion == "bouncing":
         angle = rng.uniform(0, 2 * math.pi)
-        step = 1.5 * speed * np.array([math.cos(angle), math.sin(angle)])
+        step = QUICKER * speed * np.array([math.cos(angle), math.sin(angle)])
         free = np.array([rng.uniform(0, room[0]), rng.uniform(0, room[1])]) + time * step
         return room - np.abs(np.mod(free, 2 * room) - room)  # mirrored at the walls
     if motion == "circling":
-        orbit = rng.uniform(0.25, 0.45) * room.min()
+        orbit = rng.uniform(*ORBIT) * room.min()
         centre = np.array([rng.uniform(orbit, room[0] - orbit), rng.uniform(orbit, room[1] - orbit)])
-        turn = rng.uniform(0, 2 * math.pi) + rng.choice([-1, 1]) * time * (1.5 * speed / orbit)
+        turn = rng.uniform(0, 2 * math.pi) + rng.choice([-1, 1]) * time * (QUICKER * speed / orbit)
         return centre + orbit * np.concatenate([np.cos(turn), np.sin(turn)], axis=1)
     direction = np.array({"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}[motion])
     length = np.minimum(speed * max(frames - 1, 1), room)  # of the way along each axis, were it taken
