@@ -20,6 +20,7 @@ _PUBLIC = {  # name: where it lives; imported when first used, so that `import f
     "train": "runs",
     "load": "runs",
     "recipe_of": "runs",
+    "pack": "runs",
     "datasets": "runs",
     "build": "runs",
     "sample": "generate.videos:generate",

@@ -168,13 +168,35 @@ def newest(run: str | Path) -> Path:
 
 def write(folder: str | Path, recipe: Recipe, *, model: dict[str, Tensor], ema: dict[str, Tensor], step: int) -> None:
     """A run made of others' weights, by parameter name: it samples, and is the start of a fine-tuning."""
-    run = Run(folder=Path(folder), recipe=recipes.dumps(recipe))
-    if run.folder.exists() and any(run.folder.iterdir()):
-        raise NotARun(f"{run.folder} is not empty; give a new folder for the run")
     built = build(recipe)
     built.load_state_dict({f"network.{name}": tensor for name, tensor in model.items()})
     averages = {f"network.{name}": tensor for name, tensor in ema.items()}
-    run.folder.mkdir(parents=True, exist_ok=True)
-    fsio.write_text(run.folder / "recipe.toml", run.recipe)
+    run = _new_run(folder, recipe)
     # Averages of many steps are warm: without their count, the first step of a fine-tuning would forget them.
     checkpoint.save(run, checkpoint.State(step=step, ema_updates=step), built, averages, {})
+
+
+def pack(run: str | Path, folder: str | Path, *, half: bool = True) -> Path:
+    """The newest checkpoint of a run as one to pass on: the averaged weights alone, in float16 if `half`.
+
+    It is loaded, sampled and fine-tuned like any run. Returns the checkpoint's folder.
+    """
+    found = newest(run)
+    recipe = recipes.load(found / "recipe.toml")
+    model = load_checkpoint(found, device="cpu")
+    if half:
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.half()
+    new = _new_run(folder, recipe)
+    step = checkpoint.read_state(found).step
+    return checkpoint.save(new, checkpoint.State(step=step, ema_updates=step), model, {}, {})
+
+
+def _new_run(folder: str | Path, recipe: Recipe) -> Run:
+    run = Run(folder=Path(folder), recipe=recipes.dumps(recipe))
+    if run.folder.exists() and any(run.folder.iterdir()):
+        raise NotARun(f"{run.folder} is not empty; give a new folder for the run")
+    run.folder.mkdir(parents=True, exist_ok=True)
+    fsio.write_text(run.folder / "recipe.toml", run.recipe)
+    return run

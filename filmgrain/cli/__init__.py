@@ -24,6 +24,7 @@ from . import (
     import_,
     likelihood,
     oracle,
+    pack,
     plan,
     report,
     sample,
@@ -50,6 +51,7 @@ app.command("likelihood")(likelihood.command)
 app.command("oracle")(oracle.command)
 app.command("import")(import_.import_)
 app.command("export")(export.export)
+app.command("pack")(pack.pack)
 
 
 @app.callback(invoke_without_command=True)

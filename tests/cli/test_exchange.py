@@ -141,3 +141,21 @@ def test_what_cannot_be_imported(run):
     ):
         left = run("import", "diffusers", *words)
         assert left.code == code and said in left.err and left.err.count("\n") == 1 and not Path("new").exists()
+
+
+def test_a_run_is_packed_to_be_passed_on(run):
+    trained()
+    code, out, err = run("pack", "run", "packed")
+    assert (code, err) == (0, "") and "the averaged weights of step-00000003" in out
+    before, after = runs.load("run"), runs.load("packed")
+    raw = dict(runs.load("run", weights="raw").named_parameters())
+    for name, parameter in after.named_parameters():
+        averaged = dict(before.named_parameters())[name]
+        assert parameter.dtype == torch.float32 and torch.equal(parameter, averaged.half().float())
+        assert parameter.std() == 0 or not torch.equal(parameter, raw[name].half().float())
+    size = sum(file.stat().st_size for file in runs.newest("packed").glob("*.safetensors"))
+    assert size < 0.6 * runs.newest("run").joinpath("model.safetensors").stat().st_size
+    assert run("pack", "run", "exact", "--no-half").code == 0
+    assert all(map(torch.equal, runs.load("exact").state_dict().values(), before.state_dict().values()))
+    assert run("sample", "packed", "--count", "1", "--steps", "2", "--out", "new").code == 0
+    assert run("pack", "run", "packed").err == "filmgrain: packed exists; give a new folder\n"

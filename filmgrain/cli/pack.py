@@ -1,0 +1,23 @@
+"""`filmgrain pack RUN FOLDER`: a run to pass on."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from .console import say
+from .import_ import refuse_existing
+
+
+def pack(
+    run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")],
+    folder: Annotated[Path, Argument(help="New folder to write to.")],
+    half: Annotated[bool, Option(help="Store the weights in float16.")] = True,
+) -> None:
+    """Write a run's averaged weights alone, to pass on: a run that samples and can be trained on."""
+    from .. import runs
+
+    refuse_existing(folder)
+    made = runs.pack(run, folder, half=half)
+    size = sum(file.stat().st_size for file in made.iterdir())
+    say(f"{folder}: the averaged weights of {made.name}, {size / 1e6:.1f} MB in all")
