@@ -72,8 +72,8 @@ class Conditioner(nn.Module):
         self.rows = {word: row for row, word in enumerate(config.vocabulary, start=UNKNOWN + 1)}
         self.table = nn.Embedding(len(self.rows) + 2, config.width, padding_idx=PADDING)
         self.position = nn.Parameter(torch.randn(config.length, config.width) * 0.02)
-        shape = {"d_model": config.width, "nhead": config.heads, "dim_feedforward": 4 * config.width}
-        layer = nn.TransformerEncoderLayer(**shape, dropout=0, activation="gelu", batch_first=True, norm_first=True)
+        width, heads = config.width, config.heads
+        layer = nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
         self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
         self.attention = nn.Linear(config.width, 1)  # how much each word has to say
         self.out = nn.Linear(config.width, vector)
