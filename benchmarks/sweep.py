@@ -1,8 +1,10 @@
-"""Distance of one checkpoint's samples to its data, by sampler and cost, by guidance scale, and by which weights.
+"""Distance of one checkpoint's samples to its data, by sampler and cost, by guidance scale,
+by which weights, and by caching of blocks.
 
     python benchmarks/sweep.py samplers runs/fashion docs/pictures/fashion-samplers.png
     python benchmarks/sweep.py scale runs/fashion docs/pictures/fashion-scale.png
     python benchmarks/sweep.py weights runs/fashion out.png
+    python benchmarks/sweep.py cache runs/fashion docs/pictures/fashion-cache.png
 
 Each point is what `filmgrain evaluate` measures with the same settings, but that data and extractor are looked at once,
 and the network computes in bfloat16.
@@ -43,8 +45,10 @@ SAMPLERS = {
     "ancestral": ("uniform", 1),
     "heun": ("karras", 2),
 }
+X = {"samplers": "evaluations of the network", "scale": "guidance scale", "cache": "evaluations of all levels"}
 BUDGETS = 6, 8, 14, 26
 SCALES = 0.0, 1.0, 1.5, 2.0, 3.0, 5.0
+CACHES = {"each step whole": ((24, 1), (12, 1), (8, 1)), "cached": ((24, 2), (24, 3), (24, 5))}  # steps, sample.cache
 
 
 def points(what: str, config: sampling.Config) -> Iterator[tuple[str, float, str, sampling.Config]]:
@@ -57,6 +61,10 @@ def points(what: str, config: sampling.Config) -> Iterator[tuple[str, float, str
     elif what == "scale":
         for scale in SCALES:
             yield config.sampler, scale, "ema", replace(config, scale=scale)
+    elif what == "cache":
+        for line, ways in CACHES.items():
+            for steps, cache in ways:
+                yield line, steps / cache, "ema", replace(config, steps=steps, cache=cache, scale=1.0)
     else:
         for weights in ("ema", "raw"):
             yield weights, 1.0, weights, replace(config, scale=1.0)
@@ -64,7 +72,7 @@ def points(what: str, config: sampling.Config) -> Iterator[tuple[str, float, str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["samplers", "scale", "weights"])
+    parser.add_argument("what", choices=["samplers", "scale", "weights", "cache"])
     parser.add_argument("run", type=Path)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--count", type=int, default=1000)
@@ -116,7 +124,7 @@ def draw(what: str, rows: list[dict], picture: Path, extractor: str) -> None:
             axis.set_xscale("log")
             axis.set_xticks(BUDGETS, [str(budget) for budget in BUDGETS], minor=False)
             axis.set_yscale("log")
-        axis.set_xlabel({"samplers": "evaluations of the network", "scale": "guidance scale"}.get(what, ""))
+        axis.set_xlabel(X.get(what, ""))
         axis.set_ylabel(f"{name}[{extractor}]")
         axis.legend(fontsize=7)
         axis.grid(alpha=0.3)
