@@ -87,17 +87,21 @@ class CrossAttention(nn.Module):
 
 
 class TemporalAttention(nn.Module):
-    """Attention among a clip's frames, a pixel at a time, with rotary and relative positions (Ho et al. 2022)."""
+    """Attention among a clip's frames, a pixel at a time, with rotary and relative positions (Ho et al. 2022).
+
+    A bias of more heads than its own is that of its first ones.
+    """
 
     def __init__(self, channels: int, heads: int, width: int):
         super().__init__()
+        self.heads = heads
         self.qkv = Linear(channels, 3 * heads * width, bias=False)
         self.out = Linear(heads * width, channels, bias=False)
 
     def forward(
         self, x: Float[Tensor, "n c h w"], frames: int, turn: Turn, bias: Float[Tensor, "k f f"]
     ) -> Float[Tensor, "n c h w"]:
-        qkv = self.qkv(nhwc(x))
+        qkv, bias = self.qkv(nhwc(x)), bias[..., : self.heads, :, :]
         if temporal_attention.usable(qkv, turn.cos):
             out = temporal_attention.attend(qkv, turn.cos, turn.sin, bias)
         else:
@@ -114,6 +118,14 @@ def among_frames(
     bias = bias if bias.ndim == 3 else bias.repeat_interleave(height * width, dim=0)
     out = attend(rotate(q, turn), rotate(k, turn), v, bias)
     return rearrange(out, "(b h w) k f d -> (b f) h w (k d)", h=height, w=width)
+
+
+def apart(bias: Float[Tensor, "k f f"], images: int) -> Float[Tensor, "k f2 f2"]:
+    """The bias of a clip's frames with `images` behind them: each of these sees itself alone, and none sees it."""
+    beside = bias.new_full((images, images), -torch.inf).fill_diagonal_(0)
+    wide = nnf.pad(bias, (0, images, 0, images), value=-torch.inf)
+    wide[:, -images:, -images:] = beside
+    return wide
 
 
 def attend(

@@ -1,6 +1,7 @@
 """Embeddings of noise levels and of positions in time."""
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,11 @@ def noise_position(logsnr: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
     It is the cosine schedule's own time in thousandths, so that the sinusoids made for 1000 steps fit any schedule.
     """
     return 2000 / math.pi * torch.atan(torch.exp(-logsnr / 2))
+
+
+def logsnr_position(logsnr: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """25 (20 - logsnr), evenly from 0 for data to 1000 for noise, where a schedule runs from 20 to -20; cut outside."""
+    return 25 * (20 - logsnr.clamp(-20, 20))
 
 
 def sinusoid(position: Num[Tensor, " b"], width: int, shift: int = 1) -> Float[Tensor, "b {width}"]:
@@ -39,6 +45,12 @@ class LevelEmbedding(nn.Module):
     def forward(self, position: Num[Tensor, " b"], vector: Float[Tensor, "b v"] | None) -> Float[Tensor, "b d"]:
         level = self.layers(sinusoid(position, self.width, self.shift))
         return level if vector is None else torch.cat([level, vector.to(level)], dim=1)
+
+
+def mlp(*widths: int) -> nn.Sequential:
+    """Linear -> SiLU -> Linear ... from each width to the next."""
+    layers = [layer for pair in pairwise(widths) for layer in (nn.SiLU(), nn.Linear(*pair))]
+    return nn.Sequential(*layers[1:])
 
 
 class Turn(NamedTuple):

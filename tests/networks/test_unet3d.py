@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from filmgrain.blocks.attention import TemporalAttention
+from filmgrain.blocks.residual import ResidualBlock
 from filmgrain.diffusion.cond import Cond
 from filmgrain.networks.unet3d import Config, Network
 
@@ -133,6 +134,13 @@ def test_frames_are_told_apart_by_their_order():
         ({"mults": (1, 0)}, r"mults=\(1, 0\) needs one positive number a level"),
         ({"channels": 0}, "channels=0 is not positive"),
         ({"heads": -1}, "heads=-1 is not positive"),
+        ({"heads": 0, "width": 24}, "heads=0 and head_width=32 do not fill 24 channels; use heads=8, or head_width=24"),
+        ({"attention": (0, 4)}, r"attention=\(0, 4\) names level 4; mults gives 4, counted from 0"),
+        ({"full_attention": True}, "linear_attention and full_attention are both true; set linear_attention=false"),
+        ({"blocks": 0}, "blocks=0 is not positive"),
+        ({"dropout": 1.0}, "dropout=1.0 is not a part of the features"),
+        ({"level": "angel"}, 'level="angel" is unknown; use "angle" or "logsnr"'),
+        ({"condition_layers": -1}, "condition_layers=-1 is negative"),
         ({"patch": 0}, "patch=0 is not positive"),
         ({"condition": -1}, "condition=-1 is negative"),
         ({"maps": -1}, "maps=-1 is negative"),
@@ -169,3 +177,64 @@ def test_maps_are_further_channels_of_each_frame():
     assert torch.equal(seen[0][0], seen[1][0]) and not torch.equal(seen[0][1], seen[1][1])
     image = network(z[:, :, 0], level, Cond(maps=maps[:, :, 0]))
     assert torch.equal(image, network(z[:, :, :1], level, Cond(maps=maps[:, :, :1]))[:, :, 0])
+
+
+def test_only_the_levels_that_are_named_attend_and_the_middle():
+    network = small(mults=(1, 2, 2), attention=(1,), linear_attention=False, full_attention=True)
+    kinds = {
+        name: type(module).__name__ for name, module in network.named_modules() if "Attention" in str(type(module))
+    }
+    assert kinds == {
+        "downs.1.spatial.layer": "SpatialAttention",
+        "downs.1.temporal.layer": "TemporalAttention",
+        "middle_spatial.layer": "SpatialAttention",
+        "middle_temporal.layer": "TemporalAttention",
+        "ups.1.spatial.layer": "SpatialAttention",
+        "ups.1.temporal.layer": "TemporalAttention",
+    }
+
+
+def test_heads_of_a_width_fill_the_channels_of_each_level():
+    network = small(mults=(1, 2), heads=0)
+    layers = {name: module.heads for name, module in network.named_modules() if isinstance(module, TemporalAttention)}
+    assert layers == {
+        "first_temporal.layer": 2,
+        "downs.0.temporal.layer": 2,
+        "downs.1.temporal.layer": 4,
+        "middle_temporal.layer": 4,
+        "ups.0.temporal.layer": 2,  # of what it hands up, half of what comes to it
+        "ups.1.temporal.layer": 2,
+    }
+    assert network.position.bias.num_embeddings == 32 and network.position.bias.embedding_dim == 4
+
+
+def test_each_level_has_as_many_blocks_as_are_asked_for():
+    def blocks(network: Network) -> int:
+        return sum(isinstance(module, ResidualBlock) for module in network.modules())
+
+    assert [blocks(small(blocks=count)) for count in (1, 2, 3)] == [4 + 3, 8 + 3, 12 + 3]
+
+
+def test_noise_level_and_condition_go_through_their_mlp_together():
+    network = small(condition=5, condition_layers=3, condition_width=24)
+    widths = [(layer.in_features, layer.out_features) for layer in network.mlp if isinstance(layer, torch.nn.Linear)]
+    assert widths == [(4 * 16 + 5, 24), (24, 24), (24, 24)]
+    assert network.downs[0].block1.modulation.in_features == 24
+
+
+@torch.no_grad()
+def test_log_snr_is_embedded_evenly():
+    network, z = small(level="logsnr"), torch.randn(1, 3, 2, 8, 8)
+    seen = []
+    network.level.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].item()))
+    for logsnr in (20.0, 0.0, -20.0, -99.0):
+        network(z, torch.tensor([logsnr]), Cond())
+    assert seen == [0, 500, 1000, 1000]
+
+
+@torch.no_grad()
+def test_features_are_dropped_in_training_alone():
+    network, z = small(dropout=0.5), torch.randn(1, 3, 2, 8, 8)
+    assert torch.equal(*(network(z, torch.zeros(1), Cond()) for _ in range(2)))
+    network.train()
+    assert not torch.equal(*(network(z, torch.zeros(1), Cond()) for _ in range(2)))
