@@ -4,8 +4,8 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image
 
@@ -33,7 +33,7 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted((p for p in files if p.suffix.lower() in SUFFIXES or kind(p) in PICTURES), key=natural)
 
 
-def info(folder: Path) -> Info:
+def info(folder: Path, kind: str = "") -> Info:
     """The size is that of the first picture."""
     paths = pictures_in(folder)
     if not paths:
@@ -43,7 +43,7 @@ def info(folder: Path) -> Info:
     return Info(len(paths), first.height, first.width, len(paths) / FPS if len(paths) > 1 else 0.0)
 
 
-def frames(folder: Path, background: pictures.RGB) -> Iterator[tuple[float, float, Image.Image]]:
+def frames(folder: Path, kind: str, background: pictures.RGB) -> Iterator[tuple[float, float, Image.Image]]:
     """Each frame's start and length in seconds, and its RGB image."""
     for index, path in enumerate(pictures_in(folder)):
         with _opened(path) as (file, name):
@@ -52,9 +52,9 @@ def frames(folder: Path, background: pictures.RGB) -> Iterator[tuple[float, floa
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, str]]:
+def _opened(path: Path) -> Iterator[tuple[BytesIO, str]]:
     with naming(path), path.open("rb") as file:
         name = kind(path)
         if name not in PICTURES:
             raise ValueError("is not a picture")
-        yield file, name
+        yield pictures.whole(file), name

@@ -1,8 +1,10 @@
 """Stills and animations, decoded by Pillow: GIF, WebP, PNG and APNG, JPEG, BMP, TIFF, AVIF."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import BinaryIO
 
 import numpy as np
@@ -12,9 +14,19 @@ from . import extent
 from .clip import Info
 from .delays import UNSAID, delays
 
-ORIENTATION = 0x0112  # EXIF tag; 5 to 8 exchange height and width
+ORIENTATION = 0x0112  # EXIF tag; 1 is upright, 5 to 8 exchange height and width
+LARGEST = 1 << 30  # bytes of a file, which is read whole
 
 RGB = tuple[int, int, int]
+
+
+def whole(file: BinaryIO) -> BytesIO:
+    """All of a file in memory: its blocks are passed over more than once, in steps of a few bytes."""
+    size = file.seek(0, os.SEEK_END)
+    if size > LARGEST:
+        raise ValueError(f"has {size:,} bytes; a picture or animation may have {LARGEST:,}; make a video of it")
+    file.seek(0)
+    return BytesIO(file.read())
 
 
 @contextmanager
@@ -34,7 +46,7 @@ def opened(file: BinaryIO, kind: str) -> Iterator[Image.Image]:
             yield image
 
 
-def info(file: BinaryIO, kind: str) -> Info:
+def info(file: BytesIO, kind: str) -> Info:
     """Read from headers. The duration of an AVIF takes all frames to last as long as the first."""
     with opened(file, kind) as image:
         width, height = image.size
@@ -44,15 +56,15 @@ def info(file: BinaryIO, kind: str) -> Info:
     return Info(len(shown), height, width, sum(shown) if len(shown) > 1 else 0.0)
 
 
-def count(file: BinaryIO, kind: str) -> int:
+def count(file: BytesIO, kind: str) -> int:
     """The number of frames; only an AVIF is decoded for it."""
     with opened(file, kind) as image:
         return len(_delays(file, image, kind))
 
 
-def frames(file: BinaryIO, kind: str, background: RGB) -> Iterator[tuple[float, float, Image.Image]]:
-    """Each frame's start and length in seconds, and its RGB image."""
-    start = 0.0
+def frames(file: BytesIO, kind: str, background: RGB) -> Iterator[tuple[float, float, Image.Image]]:
+    """Each frame's start and length in seconds, and its RGB image, which is as it is until the next is asked for."""
+    start, upright = 0.0, None
     with opened(file, kind) as image:
         count = len(_delays(file, image, kind))
         # An APNG can begin with a picture that is not of the animation, for programs that know only PNG.
@@ -60,22 +72,21 @@ def frames(file: BinaryIO, kind: str, background: RGB) -> Iterator[tuple[float, 
         for index in range(first, first + count):
             image.seek(index)
             image.load()
+            if upright is None:  # asked once, and not before pixels are there: a PNG may say it behind them
+                upright = image.getexif().get(ORIENTATION, 1) == 1
             length = image.info.get("duration", 0) / 1000 or UNSAID
-            yield start, length, rgb(ImageOps.exif_transpose(image), background)
+            yield start, length, rgb(image if upright else ImageOps.exif_transpose(image), background)
             start += length
 
 
-def _delays(file: BinaryIO, image: Image.Image, kind: str) -> list[float]:
+def _delays(file: BytesIO, image: Image.Image, kind: str) -> list[float]:
     """Seconds of each frame. The further pictures of a TIFF or JPEG are pages, not frames."""
     if kind in ("jpeg", "bmp", "tiff"):
         return [0.0]
     if kind == "avif":
         image.load()  # for the duration
         return [image.info.get("duration", 0) / 1000 or UNSAID] * getattr(image, "n_frames", 1)
-    position = file.tell()
-    found = delays(file, kind)
-    file.seek(position)  # Pillow goes on reading from where it was
-    return found or [0.0]
+    return delays(file.getvalue(), kind) or [0.0]
 
 
 def rgb(image: Image.Image, background: RGB = (255, 255, 255)) -> Image.Image:
@@ -85,6 +96,6 @@ def rgb(image: Image.Image, background: RGB = (255, 255, 255)) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {image.mode} have no agreed range; save it with 8 or 16 bits a channel")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     image = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image).convert("RGB")

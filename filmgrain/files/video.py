@@ -2,13 +2,13 @@
 
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,7 @@ from . import folder, pictures
 from .clip import BUDGET, Budget, Clip, Info, Unreadable, naming
 from .kinds import HEAD, PICTURES, kind_of
 from .member import Member
+from .stack import Stack
 
 __all__ = ["BUDGET", "Budget", "Clip", "Info", "Unreadable", "moves", "probe", "read"]
 
@@ -29,18 +30,15 @@ ASPECT_TOLERANCE = 0.02  # relative: a stream may change its resolution, but not
 def probe(path: str | PathLike[str]) -> Info:
     """What a file or folder says of its frames, size and duration; at most its first frame is decoded."""
     path = _given(path)
-    with naming(path):
-        if isinstance(path, Path) and path.is_dir():
-            return folder.info(path)
-        with _opened(path) as (file, kind):
-            return _decoder(kind).info(file, kind)
+    with naming(path), _opened(path) as source:
+        return source.info()
 
 
 def moves(path: str | PathLike[str]) -> bool:
     """Whether a file says that it is a video or an animation. Reads its headers, so it may be damaged all the same."""
     path = _given(path)
-    with naming(path), _opened(path) as (file, kind):
-        return kind not in PICTURES or pictures.count(file, kind) > 1
+    with naming(path), _opened(path) as source:
+        return source.kind not in PICTURES or pictures.count(source.file, source.kind) > 1
 
 
 def read(
@@ -57,23 +55,24 @@ def read(
     Raises `Unreadable` for whatever is wrong with the file, a single damaged frame included.
     """
     path = _given(path)
-    info = probe(path)
-    if most is not None:
-        info = replace(info, frames=min(info.frames, most))
-    height, width = size(info.height, info.width) if size else (info.height, info.width)
-    budget.check(path, info, (height, width))
-    frames: list[np.ndarray] = []
-    times: list[float] = []
-    end = 0.0
-    for start, length, image in _checked(path, info, islice(_frames(path, background), most)):
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3)
-        frames.append(np.asarray(image))
-        times.append(start)
-        end = start + length
-        if len(frames) > info.frames:  # the header was wrong
-            budget.check(path, Info(len(frames), info.height, info.width, end), (height, width))
-    return Clip(np.stack(frames), np.array(times), end if len(frames) > 1 else 0.0)
+    with ExitStack() as opened:
+        with naming(path):
+            source = opened.enter_context(_opened(path))
+            info = source.info()
+        if most is not None:
+            info = replace(info, frames=min(info.frames, most))
+        height, width = size(info.height, info.width) if size else (info.height, info.width)
+        budget.check(path, info, (height, width))
+        frames, times, end = Stack(info.frames, height, width), [], 0.0
+        for start, length, image in _checked(path, info, islice(source.frames(background), most)):
+            if image.size != (width, height):
+                image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3)
+            frames.add(image)
+            times.append(start)
+            end = start + length
+            if len(times) > info.frames:  # the header was wrong
+                budget.check(path, Info(len(times), info.height, info.width, end), (height, width))
+    return Clip(frames.array(), np.array(times), end if len(times) > 1 else 0.0)
 
 
 def _checked(path: Path | Member, info: Info, frames: Frames) -> Frames:
@@ -92,32 +91,33 @@ def _checked(path: Path | Member, info: Info, frames: Frames) -> Frames:
         yield frame
 
 
-def _frames(path: Path | Member, background: pictures.RGB) -> Frames:
-    if isinstance(path, Path) and path.is_dir():
-        yield from folder.frames(path, background)
-        return
-    with _opened(path) as (file, kind):
-        yield from _decoder(kind).frames(file, kind, background)
-
-
-def _decoder(kind: str) -> ModuleType:
-    """The module that reads a kind. That of videos is imported with the first of them: it is slow to start."""
-    if kind in PICTURES:
-        return pictures
-    from . import containers
-
-    return containers
-
-
 def _given(path: str | PathLike[str]) -> Path | Member:
     return path if isinstance(path, Member) else Path(path)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """An opened file, or a folder of frames, and the module that decodes it."""
+
+    decoder: ModuleType
+    file: Any  # a path of a folder; of a picture or animation all of its bytes, of a video the open file
+    kind: str
+
+    def info(self) -> Info:
+        return self.decoder.info(self.file, self.kind)
+
+    def frames(self, background: pictures.RGB) -> Frames:
+        return self.decoder.frames(self.file, self.kind, background)
+
+
 @contextmanager
-def _opened(path: Path | Member) -> Iterator[tuple[BinaryIO, str]]:
-    """The file and its kind."""
+def _opened(path: Path | Member) -> Iterator[_Source]:
+    """The decoder of a kind is chosen by the first bytes. That of videos is imported with the first: it is slow."""
     if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("is not a regular file")
+        if not path.is_dir():
+            raise ValueError("is not a regular file")
+        yield _Source(folder, path, "")
+        return
     with path.open() if isinstance(path, Member) else path.open("rb") as file:
         head = file.read(HEAD)
         if not head:
@@ -125,5 +125,9 @@ def _opened(path: Path | Member) -> Iterator[tuple[BinaryIO, str]]:
         kind = kind_of(head)
         if kind is None:
             raise ValueError("is not a known kind of picture or video")
-        file.seek(0)
-        yield file, kind
+        if kind in PICTURES:
+            yield _Source(pictures, pictures.whole(file), kind)
+            return
+        from . import containers
+
+        yield _Source(containers, file, kind)
