@@ -1,6 +1,8 @@
 """An animated GIF, block by block. Pillow merges equal neighbouring frames; here each frame stays a frame."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,46 @@ def write(path: Path, frames: np.ndarray, fps: float, recipe: dict[str, Any] | N
     All frames share one palette, so that what stands still does not change; a clip of too many colours for that has
     a palette for each frame.
     """
-    count, height, width, _ = frames.shape
-    shared, error = palette_of(frames)
+    with writing(path, fps, recipe) as add:
+        add(frames)
+
+
+@contextmanager
+def writing(path: Path, fps: float, recipe: dict[str, Any] | None = None) -> Iterator[Callable[[np.ndarray], None]]:
+    """The same with frames added a part at a time: the palette is that of the first part."""
+    with path.open("wb") as file:
+        shared, count = None, 0
+
+        def add(frames: np.ndarray) -> None:
+            nonlocal shared, count
+            if shared is None:
+                shared, error = palette_of(frames)
+                file.write(_head(frames, fps, shared, recipe))
+            else:
+                error = _error(_sample(frames), shared)
+            own = error > VISIBLE
+            ends = np.round(np.arange(count, count + len(frames) + 1) * 100 / fps)  # as a whole: errors do not add up
+            count += len(frames)
+            for frame, delay in zip(frames, np.maximum(np.diff(ends), MIN_DELAY), strict=True):
+                palette = palette_of(frame)[0] if own else shared
+                image = Image.fromarray(nearest(frame, palette))
+                image.putpalette(palette.tobytes())
+                milliseconds = min(int(delay), 0xFFFF) * 10
+                data = GifImagePlugin.getdata(image, duration=milliseconds, include_color_table=own, interlace=0)
+                file.write(b"".join(data))
+
+        yield add
+        file.write(b";")
+
+
+def _head(frames: np.ndarray, fps: float, shared: np.ndarray, recipe: dict[str, Any] | None) -> bytes:
+    _, height, width, _ = frames.shape
     # Logical screen: size, a table of 256 colours for all frames, background colour 0, square pixels.
     parts = [b"GIF89a", width.to_bytes(2, "little"), height.to_bytes(2, "little"), b"\xf7\0\0", shared.tobytes()]
     parts.append(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # repeat for ever
     if recipe is not None:
         parts.append(b"\x21\xfe" + _sub_blocks(json.dumps(recipe).encode()))
-    ends = np.round(np.arange(count + 1) * 100 / fps)  # rounded as a whole, so that errors do not add up
-    for frame, delay in zip(frames, np.maximum(np.diff(ends), MIN_DELAY), strict=True):
-        own = error > VISIBLE
-        palette = palette_of(frame)[0] if own else shared
-        image = Image.fromarray(nearest(frame, palette))
-        image.putpalette(palette.tobytes())
-        milliseconds = min(int(delay), 0xFFFF) * 10
-        parts += GifImagePlugin.getdata(image, duration=milliseconds, include_color_table=own, interlace=0)
-    path.write_bytes(b"".join([*parts, b";"]))
+    return b"".join(parts)
 
 
 def palette_of(pixels: np.ndarray) -> tuple[np.ndarray, float]:
@@ -42,12 +68,21 @@ def palette_of(pixels: np.ndarray) -> tuple[np.ndarray, float]:
 
     Pixels of no more than 256 colours get exactly these.
     """
-    sample = pixels.reshape(-1, 3)
-    sample = np.ascontiguousarray(sample[:: -(-len(sample) // SAMPLE)])
+    sample = _sample(pixels)
     image = Image.fromarray(sample[None]).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
     colours = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
     palette = np.pad(colours, ((0, 256 - len(colours)), (0, 0)), mode="edge")
-    return palette, float(np.sqrt(np.mean((palette[nearest(sample, palette)] - sample.astype(float)) ** 2)))
+    return palette, _error(sample, palette)
+
+
+def _sample(pixels: np.ndarray) -> np.ndarray:
+    """Some of uint8 (..., 3), from all over it, as (n, 3)."""
+    flat = pixels.reshape(-1, 3)
+    return np.ascontiguousarray(flat[:: -(-len(flat) // SAMPLE)])
+
+
+def _error(sample: np.ndarray, palette: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((palette[nearest(sample, palette)] - sample.astype(float)) ** 2)))
 
 
 def nearest(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:

@@ -1,10 +1,10 @@
 """Measurements A: x0 -> y, differentiable and of any shape, that guidance can hold x0 to. Any such function will do.
 
-For two at once: `lambda x0: Downsample(4)(Frames((0, 8))(x0))`.
+One of another: `lambda x0: Downsample(4)(Frames((0, 8))(x0))`. One beside another: `Together`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -90,6 +90,22 @@ class Blur:
         """Row i is the weights of the mean around i; each adds up to 1."""
         at = torch.arange(size, dtype=like.dtype, device=like.device)
         return (-((at[:, None] - at) ** 2) / (2 * self.sigma**2)).softmax(dim=1)
+
+
+@dataclass(frozen=True)
+class Together:
+    """Several measurements side by side, (b, values of all), each with a weight on its squared error."""
+
+    measures: tuple[Measurement, ...]
+    weights: tuple[float, ...]  # one a measurement, 0 or more
+
+    def __call__(self, x0: Float[Tensor, "b *chw"]) -> Float[Tensor, "b values"]:
+        return self.joined([measure(x0) for measure in self.measures])
+
+    def joined(self, measured: Sequence[Tensor]) -> Float[Tensor, "b values"]:
+        """What each of them measured, or is known to measure, as what all of them do."""
+        pairs = zip(self.weights, measured, strict=True)
+        return torch.cat([weight**0.5 * values.flatten(1) for weight, values in pairs], dim=1)
 
 
 def misfit(known: Tensor, measured: Tensor, x0: Float[Tensor, "b *chw"]) -> Tensor:
