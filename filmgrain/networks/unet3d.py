@@ -23,7 +23,16 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from ..blocks.attention import LinearSpatialAttention, Residual, SpatialAttention, TemporalAttention, apart
-from ..blocks.embedding import LevelEmbedding, RelativePosition, Turn, logsnr_position, mlp, noise_position, rotary
+from ..blocks.embedding import (
+    LevelEmbedding,
+    RelativePosition,
+    Turn,
+    logsnr_position,
+    mlp,
+    noise_position,
+    rotary,
+    sinusoid,
+)
 from ..blocks.memory import Memory
 from ..blocks.norm import ClipGroupNorm, LayerNorm, RMSNorm
 from ..blocks.resample import down, pad_to, up
@@ -53,6 +62,7 @@ class Config:
     kernel: int = 7  # pixels (of patches, if any) a side of the first convolution; odd
     patch: int = 1  # pixels of z a side that make one position of the network; 2 costs a quarter
     level: str = "angle"  # what is embedded of the noise level: "angle", finest in the noise, or "logsnr", even
+    numbered: bool = False  # tell each frame its number in the clip; else it knows the others by their distance alone
     condition: int = 0  # features of the condition's vector; 0 for none
     condition_layers: int = 0  # of an MLP through which noise level and condition go, joined; 0: they go as they are
     condition_width: int = 1024  # features of each of that MLP's layers
@@ -163,6 +173,7 @@ class Network(nn.Module):
         self.position = RelativePosition(max(map(config.heads_of, widths)))
         inputs = (config.channels + config.maps) * pixels
         self.first = nn.Conv2d(inputs, config.width, config.kernel, padding=config.kernel // 2)
+        self.number = nn.Linear(config.width, config.width) if config.numbered else None
         self.first_temporal = attention(TemporalAttention, config, config.width) if config.attends(0) else None
 
         self.downs = nn.ModuleList(Level(config, before, after, attends, block) for before, after, attends in pairs)
@@ -202,6 +213,7 @@ class Network(nn.Module):
         h, inside = pad_to(rearrange(x, "b c f h w -> (b f) c h w"), patch * 2 ** len(self.downsample))
         h = nnf.pixel_unshuffle(h, patch).contiguous(memory_format=torch.channels_last)
         h = self.first(h)
+        h = h if self.number is None else h + self._numbers(self.number, told.frames, images, h)
         h = first = h if self.first_temporal is None else self.first_temporal(h, told.frames, told.turn, told.bias)
         h = self._through(0, h, told)
         h = self.out(self.last(torch.cat([h, first], dim=1), None, told.shared))
@@ -221,6 +233,12 @@ class Network(nn.Module):
             row = torch.arange(frames, device=z.device).sub(frames - images - 1).clamp(min=0)  # 0 ... 0, 1, 2 ...
             level = rearrange(level.unflatten(0, (len(z), 1 + images))[:, row], "b f d -> (b f) d")
         return Told(level, shared, frames, turn, bias)
+
+    def _numbers(self, layer: nn.Module, frames: int, images: int, h: Tensor) -> Float[Tensor, "bf c 1 1"]:
+        """What each frame of a clip is told of its number; an image has none."""
+        number = torch.arange(frames - images, device=h.device)
+        told = nnf.pad(layer(sinusoid(number, self.config.width)), (0, 0, 0, images))
+        return told.repeat(len(h) // frames, 1)[..., None, None].to(h.dtype)
 
     def _through(self, i: int, h: Tensor, told: Told) -> Tensor:
         """Level i on the way down, all that lies below it, and level i on the way back."""

@@ -238,3 +238,16 @@ def test_features_are_dropped_in_training_alone():
     assert torch.equal(*(network(z, torch.zeros(1), Cond()) for _ in range(2)))
     network.train()
     assert not torch.equal(*(network(z, torch.zeros(1), Cond()) for _ in range(2)))
+
+
+def test_numbered_frames_know_where_in_time_they_are():
+    picture = torch.randn(1, 3, 1, 8, 8).expand(-1, -1, 4, -1, -1)  # the same in each frame
+    for numbered in (False, True):
+        torch.manual_seed(0)
+        network = small(numbered=numbered)
+        with torch.no_grad():
+            made = network(picture, torch.zeros(1), Cond())
+            beside = network(torch.cat([picture, picture[:, :, :1]], 2), torch.zeros(1), Cond(), images=1)
+        alike = torch.allclose(made[:, :, 0], made[:, :, 3], atol=1e-5)
+        assert alike is not numbered
+        torch.testing.assert_close(beside[:, :, :4], made, atol=1e-5, rtol=0)  # an image behind it has no number
