@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
+READ = (".safetensors", ".json", ".toml")  # kinds of files by which a folder could be read as another than was saved
 
 
 class Damaged(Exception):
@@ -46,7 +47,8 @@ def staged(folder: Path) -> Iterator[Path]:
     """A folder to write into, which on leaving becomes `folder` with its manifest; on an error, nothing comes of it."""
     staging = _temporary(folder)
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    make(folder.parent)
+    staging.mkdir()
     try:
         point("save.open")
         yield staging
@@ -57,6 +59,8 @@ def staged(folder: Path) -> Iterator[Path]:
         sync(staging / MANIFEST)
         point("save.manifest")
         _sync_folder(staging)
+        if folder.exists():  # saved before, but it is not known to be on the disk
+            remove(folder)
         staging.rename(folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -88,6 +92,9 @@ def verify(folder: Path) -> None:
             raise Damaged(folder, f"{path} has {found} bytes; the manifest says {size}")
         if (found_digest := _sha256(path)) != digest:
             raise Damaged(folder, f"{path} has sha256 {found_digest[:12]}…; the manifest says {digest[:12]}…")
+    for path in sorted(folder.iterdir()):
+        if path.suffix in READ and path.name not in {*expected, MANIFEST} and not path.name.startswith("."):
+            raise Damaged(folder, f"{path} is not in the manifest; take away what was put there")
 
 
 def newest(checkpoints: Path) -> Newest:
@@ -101,6 +108,15 @@ def newest(checkpoints: Path) -> Newest:
         else:
             return Newest(folder, refused)
     return Newest(None, refused)
+
+
+def make(folder: Path) -> None:
+    """A folder with all those it lies in; those that are new are on the disk by name."""
+    if folder.is_dir():
+        return
+    make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
 
 
 def staged_folders(parent: Path) -> list[Path]:
@@ -135,7 +151,7 @@ def clean(folder: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replaces a file's text at once: a reader sees the old or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make(path.parent)
     temporary = _temporary(path)
     try:
         temporary.write_text(text, encoding="utf-8")
@@ -181,7 +197,7 @@ def truncate_jsonl(path: Path, step: int) -> None:
 @contextmanager
 def lock(run: Path) -> Iterator[None]:
     """Holds the run for this process; released by the system should it die. A second process gets `Locked`."""
-    run.mkdir(parents=True, exist_ok=True)
+    make(run)
     file = os.open(run / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     _held.add(file)
     try:
