@@ -63,7 +63,8 @@ class Log:
                 self.tensorboard.close()
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        with suppress(OSError):  # where the output goes to a full disk, or nobody reads it any more
+            self.console.print(text, markup=False)
 
     def begin(self, step: int) -> None:
         self.since = (time.monotonic(), step)

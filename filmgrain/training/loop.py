@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..files import fsio
-from . import optimizer
+from . import checkpoint, optimizer
 from .checkpoint import State
 from .config import Config
 from .keeper import Keeper, NonFinite
@@ -25,7 +27,14 @@ Batches = Callable[[int], Iterator[Batch]]  # the endless stream of batches from
 
 
 def train(
-    task: Task, batches: Batches, config: Config, run: Run, *, resume: bool = False, world: World = ALONE
+    task: Task,
+    batches: Batches,
+    config: Config,
+    run: Run,
+    *,
+    resume: bool = False,
+    world: World = ALONE,
+    rehearse: Callable[[Path], None] | None = None,
 ) -> None:
     """Trains up to step `config.steps`, from the newest sound checkpoint if `resume`, and leaves a checkpoint there.
 
@@ -33,7 +42,8 @@ def train(
     deterministic). Raises `ResumeRefused`, `Locked`, `NonFinite`, and `Stopped` once a SIGTERM or SIGINT has been
     answered with a checkpoint.
 
-    Of many processes each calls this with its part of every batch; `Lost` if another is gone.
+    Of many processes each calls this with its part of every batch; `Lost` if another is gone. rehearse: does with the
+    first checkpoint of a new run, before its first step, what the last one is for; what it raises ends the run.
     """
     if resume and not run.checkpoints.is_dir():
         raise ResumeRefused(f"{run.folder} holds no run; start one without --resume")
@@ -51,6 +61,10 @@ def train(
         log.say(f"{'resumed at' if resume else 'training from'} step {state.step} on {place}{world}")
         for note in keeper.stepper.notes:
             log.say(note)
+        if rehearse and not resume:
+            world.at("the rehearsal")
+            with signals.interruptible():
+                world.first(partial(rehearse, run.checkpoints / checkpoint.name_of(0)))
         if state.step >= config.steps:
             log.say(
                 f"nothing is left to train: train.steps={config.steps} counts all steps of the run; set more to go on"
@@ -127,15 +141,17 @@ class Loop:
             due.pop(0)
 
     def _look(self) -> None:
+        """What is due first. Its row comes after what a signal may break off, or a resumed run would write it again."""
         step, previews = self.state.step, self.keeper.run.previews
-        with self.signals.interruptible():
-            if self.state.due[0] == "validate":
-                figures = self.task.validate()
-                self.log.figures(step, {f"validation/{name}": float(value) for name, value in figures.items()})
-            else:
+        if self.state.due[0] == "validate":
+            with self.signals.interruptible():
+                figures = {f"validation/{name}": float(value) for name, value in self.task.validate().items()}
+            self.log.figures(step, figures)
+        else:
+            with self.signals.interruptible():
                 previews.mkdir(exist_ok=True)
                 paths = self.task.preview(previews, step)
-                self.log.record(step, {"event": "preview", "files": [path.name for path in paths]})
+            self.log.record(step, {"event": "preview", "files": [path.name for path in paths]})
 
     def _poll(self) -> None:
         """Answers a signal that any process was sent, in all of them at the same step."""
