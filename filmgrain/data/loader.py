@@ -3,7 +3,8 @@
     epoch e = n // len,    index = permutation(seed, e)[n % len],    item = dataset.item(index, Random(f"{seed}:{n}"))
 
 There is no state to save: a run resumes at a draw number, and neither workers, nor batch size, nor what was drawn
-before can change a draw. No global generator is read or set.
+before can change a draw. No global generator is read or set. Data that are best read in places have a permutation of
+their own, dataset.index_of(n, seed), which is a function of these two as well.
 """
 
 import atexit
@@ -33,7 +34,7 @@ class WorkerLost(Exception):
 class Loader:
     """Batches of `dataset` in the order of their draw numbers, prepared by `workers` processes (0: in this one).
 
-    part: (i, n), the i-th of n equal parts of every batch, for one of n processes that train together.
+    part: (i, n), every n-th item of each batch from the i-th on, for one of n processes that train together.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Loader:
         self.dataset, self.batch, self.seed, self.workers = dataset, batch, seed, workers
         if batch % part[1]:
             raise ValueError(f"batch={batch} has no {part[1]} equal parts; use a multiple of {part[1]}")
-        self.size, self.first = batch // part[1], part[0] * (batch // part[1])  # of a part, and where it begins
+        self.part = range(part[0], batch, part[1])  # of a batch, the places of this one's items
         self.patience = patience  # seconds that a worker may take for one batch
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
@@ -69,6 +70,8 @@ class Loader:
         return n // len(self.dataset)
 
     def index_of(self, n: int) -> int:
+        if hasattr(self.dataset, "index_of"):
+            return self.dataset.index_of(n, self.seed)
         epoch, position = divmod(n, len(self.dataset))
         return permutation(len(self.dataset), self.seed, epoch)[position]
 
@@ -77,7 +80,7 @@ class Loader:
         return self.dataset.item(self.index_of(n), random.Random(f"{self.seed}:{n}")) | {"n": n}
 
     def _prepare(self, first: int) -> Batch:
-        return collate([self.draw(first + i) for i in range(self.first, self.first + self.size)])
+        return collate([self.draw(first + i) for i in self.part])
 
     def _from_workers(self, start: int) -> Iterator[Batch]:
         """Worker k of w sends batches k, k + w, k + 2w ... through a pipe of its own: the order needs no bookkeeping,

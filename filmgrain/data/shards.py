@@ -1,13 +1,12 @@
 """Pictures or clips from tar shards in the WebDataset layout, read where they lie: nothing is unpacked.
 
 Files of one sample share their name up to its first dot: a picture or video, and its .txt (caption), .cls (class) or
-.json ("caption" or "text", "label"). A shard is indexed once (`tar_index`), its pictures and videos are decoded once
+.json ("caption" or "text", "label"). A shard is indexed once (`shard_index`), its pictures and videos are decoded once
 into the cache, and what cannot be used is refused by name.
 """
 
 import os
 import random
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from .clips import Clips, moving
 from .listing import Listing
 from .prepare import Progress
 from .samples import collect
+from .shard_index import index
 from .stills import Stills
-from .tar_index import index
 from .transforms import check
 from .windows import Window
 
@@ -117,7 +116,7 @@ class Dataset:
     def _indexed(self, shards: list[Path], progress: Progress | None) -> tuple[list[Member], Annotations]:
         """Every picture, or every video, and what is said of it; what is refused and ignored goes to the listing."""
         files, said = [], Annotations()
-        parts = splits.by_name({shard: _word(self.listing.name(shard)) for shard in shards})
+        parts = splits.by_name({shard: splits.word(self.listing.name(shard)) for shard in shards})
         for done, shard in enumerate(shards, 1):
             found = index(shard, self.config.scaled.root)
             for row in found.rows:
@@ -155,8 +154,3 @@ def find(folder: Path) -> list[Path]:
     if not shards:
         raise NoData(f"{folder} {'holds no shards' if folder.is_dir() else 'is not there'}; give a folder of NAME.tar")
     return sorted(shards, key=lambda path: [natural(Path(part)) for part in path.relative_to(folder).parts])
-
-
-def _word(name: str) -> str:
-    """The split that a shard's name speaks of: train-0001.tar, val/0001.tar."""
-    return next((word for word in re.split(r"[^a-z]+", name.lower()) if word in splits.PARTS), "")

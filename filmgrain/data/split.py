@@ -4,6 +4,7 @@ The choice is a function of the files alone, so that a resumed run, or another o
 Data that come in two parts, as folders train/ and test/ do, keep to them.
 """
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
@@ -31,6 +32,16 @@ def by_content(digests: Sequence[str], fraction: float) -> set[str]:
     if not fraction or len(different) < ENOUGH:
         return set()
     return set(different[: min(max(1, round(fraction * len(different))), len(different) - 1)])
+
+
+def is_held_out(digest: str, fraction: float) -> bool:
+    """Whether a content is held out where no one knows all of them: its sha256, as a number in [0, 1), is below."""
+    return int(digest[:15], 16) < fraction * 16**15
+
+
+def word(name: str) -> str:
+    """The split that the name of a shard speaks of: train-0001.tar, val/0001.tar; "" for none."""
+    return next((word for word in re.split(r"[^a-z]+", name.lower()) if word in PARTS), "")
 
 
 def by_name(names: Mapping[Key, str]) -> dict[Key, str]:

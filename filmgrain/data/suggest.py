@@ -11,7 +11,7 @@ from typing import Any
 
 from ..files.member import Member
 from ..files.video import Info
-from . import NoData, cache, cifar, cifar_files, idx, image_folder, shards, tar_index, video_folder
+from . import NoData, cache, cifar, cifar_files, idx, image_folder, shard_index, shards, video_folder
 from .annotations import annotations, in_order
 from .choices import for_clips, probed, size, some
 from .likeness import unlike
@@ -87,7 +87,7 @@ def _pictures(listing: Listing, stills: Mapping[Path, Info], largest: int, films
 
 def _shards(folder: str, largest: int) -> Suggestion:
     found = shards.find(Path(folder))
-    rows = [(path, row) for path in found for row in tar_index.index(path, cache.folder()).rows]
+    rows = [(path, row) for path in found for row in shard_index.index(path, cache.folder()).rows]
     moves = 2 * sum(row.moves for _, row in rows) > len(rows)
     kept = [(path, row) for path, row in rows if row.moves == moves]
     infos = dict(probed(some([Member(path, row.name, row.offset, row.size) for path, row in kept])))

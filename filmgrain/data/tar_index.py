@@ -1,32 +1,32 @@
-"""What lies where in a tar shard, found in one pass and kept beside the cache, so that members are read at random.
+"""What lies where in a tar shard, found in one pass, so that its members are read at random; nothing is unpacked.
 
 In the WebDataset layout, the files of one sample are those whose path is the same up to the first dot of their name:
-0001.jpg, 0001.txt and 0001.cls. An index goes by the shard's path, size and times, and is made anew when one changes.
+0001.jpg, 0001.txt and 0001.cls. A shard may come from anyone: links, devices, sparse files, paths that lead out of it
+and headers or members of any size are refused by name.
 """
 
 import hashlib
 import json
-import os
 import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 from ..files.folder import SUFFIXES
 from ..files.kinds import HEAD, VIDEOS, kind_of
 from ..files.member import Member
-from ..files.video import Unreadable, moves
+from ..files.video import Unreadable, probe
 from .annotations import LONGEST, caption_of, one_line, said_in
 from .listing import MAYBE_MOVING, VIDEO_SUFFIXES
 
-VERSION = 1
 NAME = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")  # key and extension
 TEXTS = ("txt", "json", "cls")
 LARGEST_JSON = 1 << 20  # bytes
+LARGEST = 1 << 30  # bytes of a picture or video; it is decoded from memory
+LARGEST_HEADER = 1 << 20  # bytes that tarfile may read at once, such as a name of pax, which is as long as it says
 COMPRESSED = {b"\x1f\x8b": "gunzip", b"BZ": "bunzip2", b"\xfd7": "unxz", b"\x28\xb5": "unzstd"}  # first bytes
 
 
@@ -38,7 +38,11 @@ class Row:
     offset: int  # of its first byte
     size: int  # bytes
     digest: str  # sha256
-    moves: bool  # as its header says
+    moves: bool  # as its header says, and so are these:
+    frames: int
+    duration: float  # seconds; 0 for a still
+    height: int  # pixels
+    width: int  # pixels
     caption: str | None = None
     label: str | None = None  # name of its class
 
@@ -48,36 +52,6 @@ class Index:
     rows: list[Row] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)  # member, "" for the shard itself; and why
     ignored: Counter[str] = field(default_factory=Counter)  # members that are no part of a sample, by suffix
-
-
-def index(shard: Path, root: Path) -> Index:
-    """A shard's index, from the cache folder `root` if it is there. Raises OSError where that cannot be written."""
-    status = shard.stat()
-    made_of = [VERSION, str(shard.resolve()), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-    path = root / f"{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()}.index.json"
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        rows, refused = [Row(**row) for row in kept["rows"]], [(name, reason) for name, reason in kept["refused"]]
-        return Index(rows, refused, Counter(kept["ignored"]))
-    except (OSError, ValueError, TypeError, KeyError):
-        found = build(shard)
-    if not any(name == "" for name, _ in found.refused):  # else the shard is looked at again, when it may be whole
-        kept = {"rows": [asdict(row) for row in found.rows], "refused": found.refused, "ignored": found.ignored}
-        _keep(path, json.dumps(kept))
-    return found
-
-
-def _keep(path: Path, text: str) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        advice = f"cannot write the cache {path.parent} ({error.strerror}); give data.cache another disk"
-        raise OSError(error.errno, advice) from None
 
 
 def build(shard: Path) -> Index:
@@ -104,17 +78,45 @@ def build(shard: Path) -> Index:
     return found
 
 
+class Guarded:
+    """A file from which nothing is read into memory that is longer than a header may be."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > LARGEST_HEADER:
+            raise ValueError(f"has a header of {size:,} bytes, and {LARGEST_HEADER:,} are the most")
+        return self.file.read(size)
+
+
 def _members(shard: Path, found: Index) -> Iterator[tuple[str, str, Member]]:
     """Key, extension and place of each file that is a part of a sample."""
-    with tarfile.open(shard, "r:") as tar:
+    with shard.open("rb") as file, tarfile.open(fileobj=Guarded(file), mode="r:") as tar:  # type: ignore[call-overload]
         for info in tar:
+            tar.members.clear()  # which tarfile would keep, one for each file
             name = NAME.fullmatch(info.name)
             if info.isdir():
                 continue
-            if not info.isreg() or info.issparse() or name is None:
+            if (reason := _refusal(info)) is not None:
+                found.refused.append((info.name, reason))
+            elif name is None:
                 found.ignored[Path(info.name).suffix.lower() or "without suffix"] += 1
-                continue
-            yield name[1], name[2].lower(), Member(shard, info.name, info.offset_data, info.size)
+            else:
+                yield name[1], name[2].lower(), Member(shard, info.name, info.offset_data, info.size)
+
+
+def _refusal(info: tarfile.TarInfo) -> str | None:
+    """Why a member is not looked at, whatever it is called."""
+    path = PurePosixPath(info.name)
+    if path.is_absolute() or ".." in path.parts:
+        return "has a path that leads out of the shard"
+    if info.issparse() or not info.isreg():
+        kind = "a sparse file" if info.issparse() else "a link" if info.issym() or info.islnk() else "a special file"
+        return f"is {kind}, and no file with bytes of its own"
+    if info.size > LARGEST:
+        return f"has {info.size:,} bytes, and {LARGEST:,} are the most"
+    return None
 
 
 def _row(group: dict[str, Member], found: Index) -> Row | None:
@@ -136,12 +138,13 @@ def _row(group: dict[str, Member], found: Index) -> Row | None:
     (_, _, kind, member), *others = sorted(shown, key=lambda one: one[:2])  # 1.jpg before 1.mask.png
     found.ignored += Counter(Path(other.name).suffix.lower() for *_, other in others)
     try:
-        moving = kind in VIDEOS or (kind in MAYBE_MOVING and moves(member))
+        info = probe(member)
     except Unreadable as error:
         found.refused.append((member.name, error.reason))
         return None
-    caption, label = _said(group, found)
-    return Row(member.name, member.offset, member.size, _digest(member), moving, caption, label)
+    moving = kind in VIDEOS or (kind in MAYBE_MOVING and info.frames > 1)
+    about = info.frames, info.duration, info.height, info.width
+    return Row(member.name, member.offset, member.size, _digest(member), moving, *about, *_said(group, found))
 
 
 def _said(group: dict[str, Member], found: Index) -> tuple[str | None, str | None]:

@@ -161,11 +161,11 @@ def test_a_shard_is_indexed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert made == ["0.tar", "1.tar", "1.tar"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"rows": [{"name": 1}], "refused": [], "ignored": {}}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"version": 2, "bytes": 9}\n[1, 2]'])
 def test_a_damaged_index_is_made_again(tmp_path: Path, damage: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     shard(tmp_path / "s" / "x.tar", range(3))
     expected = every(dataset(tmp_path / "s"))
-    (kept,) = cache.folder().glob("*.index.json")
+    (kept,) = cache.folder().glob("*.index.jsonl")
     kept.write_bytes(damage)
     made = built(monkeypatch)
     assert every(dataset(tmp_path / "s")).keys() == expected.keys() and made == ["x.tar"]
