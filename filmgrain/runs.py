@@ -28,6 +28,8 @@ from .training.world import ALONE, World
 # Of the recipe, between two parts of a run: where the data lie, and how the run is watched.
 MAY_CHANGE = ("sample", "data.folder", "data.cache", "data.processes", "task.validation", "task.previews")
 
+BOX = Path(__file__).parent / "box"  # the run that comes with filmgrain
+
 
 class NotARun(Exception):
     """A folder that holds no run, or none that can be read."""
@@ -125,6 +127,13 @@ def _check(recipe: Recipe, data: Dataset, world: World) -> None:
             condition.check(classes=getattr(data, "classes", None), captions=captions)
     except ValueError as error:
         raise recipes.RecipeError(str(error)) from None
+
+
+def box() -> Path:
+    """The run that comes with filmgrain. Raises NotARun where it was left out."""
+    if not BOX.is_dir():
+        raise NotARun(f"no model came with this filmgrain: {BOX} is not there; give the folder of a run")
+    return BOX
 
 
 def recipe_of(run: str | Path) -> Recipe:

@@ -1,7 +1,10 @@
 """The files of samples, written while the next samples are being drawn; and the sheets of them all."""
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
+
+from .wishes import Wish, slug
 
 if TYPE_CHECKING:
     import numpy as np
@@ -10,17 +13,19 @@ if TYPE_CHECKING:
 
 SHOWN = 256  # samples of a sheet at most, so that it does not outgrow memory; but one of each class
 STRIP = 8  # samples of the film strip
+LINE, LINES = 24, 5  # letters and lines of a label, at most
 
 
 class Album:
-    """The folder of `count` samples, made as `made` says: equally many, one after another, of each class it names.
+    """The folder of `count` samples, made as `made` says: equally many, one after another, of each class or prompt.
 
     Of those that are written, what the sheets show is kept as bytes, and nothing else.
     """
 
     def __init__(self, out: Path, made: dict[str, Any], count: int, later: "Background"):
         self.out, self.made, self.later = out, made, later
-        self.rows: list[str] = made.get("label", [])
+        said = {key: made[key] for key in ("label", "prompt") if key in made}
+        self.rows: list[Wish] = [dict(zip(said, values, strict=True)) for values in zip(*said.values(), strict=True)]
         self.each = count // max(1, len(self.rows))  # samples of a row
         self.columns = max(1, min(self.each, SHOWN // max(1, len(self.rows))))  # of these, shown
         self.kept: dict[int, np.ndarray] = {}
@@ -34,13 +39,15 @@ class Album:
 
         self.later.wait()
         for index, clip in zip(ids, frames, strict=True):
-            stem, own = self.out / f"{index:03d}", self.made | {"nfe": nfe, "index": index}
-            own |= {"label": self.rows[index // self.each]} if self.rows else {}
+            wish = self.rows[index // self.each] if self.rows else {}
+            own = self.made | wish | {"nfe": nfe, "index": index}
+            words = slug(wish.get("prompt", ""))
+            stem = self.out / (f"{index:03d}-{words}" if words else f"{index:03d}")
             if self.still:
-                self.later(write_png, stem.with_suffix(".png"), clip[0], own)
+                self.later(write_png, Path(f"{stem}.png"), clip[0], own)
             else:
-                self.later(write_gif, stem.with_suffix(".gif"), clip, self.made["fps"], own)
-                self.later(write_mp4, stem.with_suffix(".mp4"), clip, self.made["fps"], own)
+                self.later(write_gif, Path(f"{stem}.gif"), clip, self.made["fps"], own)
+                self.later(write_mp4, Path(f"{stem}.mp4"), clip, self.made["fps"], own)
             if index % self.each < self.columns:
                 self.kept[index] = clip
 
@@ -51,7 +58,8 @@ class Album:
         from ..files.sheet import contact_sheet, film_strip
 
         clips, own = list(self.kept.values()), made | {"index": list(self.kept)}
-        sheet = contact_sheet(clips, columns=self.columns if self.rows else None, labels=self.rows or None)
+        names = ["\n".join(wrap(", ".join(row.values()), LINE, max_lines=LINES)) for row in self.rows]
+        sheet = contact_sheet(clips, columns=self.columns if names else None, labels=names or None)
         if self.still:
             write_png(self.out / "sheet.png", sheet[0], own)
             return [self.out, self.out / "sheet.png"]

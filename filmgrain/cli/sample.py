@@ -1,4 +1,4 @@
-"""`filmgrain sample RUN`: new videos or pictures, each with the recipe that made it inside."""
+"""`filmgrain sample [RUN]`: new videos or pictures, each with the recipe that made it inside."""
 
 import errno
 import inspect
@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -17,6 +17,7 @@ from .album import Album
 from .chain import Chain
 from .console import progress, say, steps_of
 from .errors import Usage, usage
+from .wishes import Wish, given, heard, read_prompts, slug, wishes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,20 +28,30 @@ if TYPE_CHECKING:
     from ..recipe import Recipe
     from ..samplers import Step
 
+USUAL, PROMPTED = 16, 4  # samples in all, and of each prompt, where no count is given
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What can be typed. What is left out is as in the run's recipe."""
 
-    run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")]
-    count: Annotated[int, Option(min=1, help="Number of samples, of each label if any is given.")] = 16
+    run: Annotated[
+        Path | None, Argument(help="Folder that `filmgrain train` wrote; left out: the model that came with filmgrain.")
+    ] = None
+    count: Annotated[
+        int | None,
+        Option(min=1, help="Samples, of each label or prompt if any is given.", show_default="16; 4 a prompt"),
+    ] = None
     labels: Annotated[list[str], Option("--label", metavar="NAME", help="A class, or all; may be given again.")] = ()  # type: ignore[assignment]
-    scale: Annotated[float | None, Option(help="Of guidance towards the label; 1 is none.")] = None
+    prompts: Annotated[list[str], Option("--prompt", metavar="TEXT", help="What to show; may be given again.")] = ()  # type: ignore[assignment]
+    prompts_file: Annotated[Path | None, Option(help="Text with a prompt a line.")] = None
+    negative: Annotated[str, Option(metavar="TEXT", help="What not to show: guidance leads away from it.")] = ""
+    scale: Annotated[float | None, Option(help="Of guidance towards label and prompt; 1 is none.")] = None
     steps: Annotated[int | None, Option(min=1, help="Sampling steps.")] = None
     sampler: Annotated[str | None, Option(help="ddim, heun, dpmpp_2m ... or the dotted path of your own.")] = None
     grid: Annotated[str | None, Option(help="Of noise levels: uniform, karras, logsnr, trailing ...")] = None
     seed: Annotated[int, Option(help="The same seed gives the same samples.")] = 0
-    out: Annotated[Path | None, Option(help="Folder to write to; by default inside the run.")] = None
+    out: Annotated[Path | None, Option(help="Folder to write to; by default samples/ of the run.")] = None
     frames: Annotated[int | None, Option(min=1, help="Frames of a video.")] = None
     height: Annotated[int | None, Option(min=1, help="Pixels.")] = None
     width: Annotated[int | None, Option(min=1, help="Pixels.")] = None
@@ -61,12 +72,12 @@ def sample(options: Options, see: "Callable[[np.ndarray], object] | None" = None
     from ..recipe import load
     from ..training.checkpoint import read_state
 
-    checkpoint = runs.newest(options.run)  # one for all that follows: the run may be training
-    refuse_unwritable(options.out or options.run / "samples")
+    run = options.run or runs.box()
+    checkpoint = runs.newest(run)  # one for all that follows: the run may be training
+    samples = (options.run or Path()) / "samples"
+    refuse_unwritable(options.out or samples)
     recipe = load(checkpoint / "recipe.toml")
-    sampling, labels = sampling_of(recipe, options), _labels(recipe, options.labels)
-    if options.scale not in (None, 1) and not labels:
-        raise Usage(f"--scale {options.scale:g} guides towards a label, and none is given; add --label NAME")
+    asked, sampling = _wishes(recipe, options), sampling_of(recipe, options)
     with usage():
         model = runs.load_checkpoint(
             checkpoint, weights=options.weights, device=options.device, precision=options.precision
@@ -74,11 +85,14 @@ def sample(options: Options, see: "Callable[[np.ndarray], object] | None" = None
         sampling.grid_of(model.schedule)  # refuses what the schedule cannot do
         cached(model, sampling.cache)  # and what the network cannot
     say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, sampling)))
-    made: dict[str, Any] = {"filmgrain": __version__, "run": str(options.run), "step": read_state(checkpoint).step}
-    made |= {"weights": options.weights, "precision": str(model.precision).removeprefix("torch.")}
-    made |= {"label": [recipe.conditions["label"].names[label] for label in labels]} if labels else {}
+    made: dict[str, Any] = {"filmgrain": __version__, "run": str(options.run or run.name)}
+    made |= {"step": read_state(checkpoint).step, "weights": options.weights}
+    made |= {"precision": str(model.precision).removeprefix("torch.")}
+    made |= {key: [wish[key] for wish in asked] for key in (asked[0] if asked else ())}
     made |= {"seed": options.seed, "shape": list(_shape(model.shape, options)), **asdict(sampling)}
-    return _draw(options, model, sampling, made, labels, see)
+    each = options.count or (PROMPTED if "prompt" in made else USUAL)
+    options = replace(options, count=each * max(1, len(asked)), out=options.out or samples / _name(made, sampling))
+    return _draw(options, model, sampling, made, given(recipe, asked, each), see)
 
 
 def _draw(
@@ -86,18 +100,17 @@ def _draw(
     model: "DiffusionModel",
     sampling: "Config",
     made: dict[str, Any],
-    labels: list[int],
+    said: dict[str, list[Any]],
     see: "Callable[[np.ndarray], object] | None",
 ) -> list[Path]:
     """Batch after batch: while one is drawn, the files of the one before are written."""
     from ..files.background import Background
     from ..generate.videos import batches, to_uint8
 
-    start, count = time.monotonic(), options.count * max(1, len(labels))
-    name = f"step-{made['step']}-{sampling.sampler}-{sampling.intervals}-seed-{options.seed}"
-    out, chain = options.out or options.run / "samples" / name, Chain(sampling.intervals, options.strip)
-    given = {"label": [label for label in labels for _ in range(options.count)]} if labels else {}
-    how: dict[str, Any] = {"seed": options.seed, "config": sampling, "batch": options.batch, "given": given}
+    start, count, out = time.monotonic(), options.count, options.out
+    assert count is not None and out is not None  # `sample` has chosen them
+    chain = Chain(sampling.intervals, options.strip)
+    how: dict[str, Any] = {"seed": options.seed, "config": sampling, "batch": options.batch, "given": said}
     with progress("sampling") as bar, evaluations(model) as calls, Background() as later:
         album, moved, before = Album(out, made, count, later), steps_of(bar, count * sampling.intervals), 0
 
@@ -158,6 +171,7 @@ def refuse_unwritable(out: Path) -> None:
 def sampling_of(recipe: "Recipe", options: Options) -> "Config":
     """How the run samples, with what was typed in its place."""
     from ..recipe import override
+    from ..recipe_toml import literal
 
     settings = []
     if options.sampler not in (None, recipe.sample.sampler):
@@ -166,6 +180,7 @@ def sampling_of(recipe: "Recipe", options: Options) -> "Config":
     settings += [f'sample.grid="{options.grid}"', "sample.levels=[]"] if options.grid else []
     settings += [f"sample.fps={options.fps}"] if options.fps else []
     settings += [f"sample.scale={options.scale}"] if options.scale is not None else []
+    settings += [f"sample.negative={literal(options.negative)}"] if options.negative else []
     for setting in options.settings:
         if not setting.startswith("sample."):
             raise Usage(f"--set {setting}: only sample.* can be set here; the rest is as it was trained")
@@ -181,20 +196,28 @@ def _shape(shape: tuple[int, ...], options: Options) -> tuple[int, ...]:
     return channels, *frames, options.height or height, options.width or width
 
 
-def _labels(recipe: "Recipe", asked: list[str]) -> list[int]:
-    """The labels of classes given by name or number, or of all of them."""
-    if not asked:
-        return []
-    if "label" not in recipe.conditions:
-        raise Usage(f"--label {asked[0]}: the run was trained without labels; leave --label out")
-    condition = recipe.conditions["label"]
-    with usage():
-        return [*range(len(condition.names))] if asked == ["all"] else [condition.label_of(name) for name in asked]
+def _wishes(recipe: "Recipe", options: Options) -> list[Wish]:
+    """What is typed of the samples; what of it cannot be read is said, and what the run cannot take is refused."""
+    prompts = [*options.prompts, *(read_prompts(options.prompts_file) if options.prompts_file else [])]
+    found = wishes(recipe, options.labels, prompts)
+    if not found and (options.negative or options.scale not in (None, 1)):
+        typed = f'--negative "{options.negative}"' if options.negative else f"--scale {options.scale:g}"
+        raise Usage(f"{typed} guides towards a label or prompt, and none is given; add --label NAME or --prompt TEXT")
+    heard(recipe, [options.negative] if options.negative else [])
+    return found
+
+
+def _name(made: dict[str, Any], sampling: "Config") -> str:
+    """Of the folder: how the samples were drawn, and of what if it was said."""
+    words = [slug(" ".join(made["prompt"]))] if "prompt" in made else []
+    return "-".join(
+        [f"step-{made['step']}-{sampling.sampler}-{sampling.intervals}-seed-{made['seed']}", *filter(None, words)]
+    )
 
 
 def command(**typed: Any) -> None:
     """Draw new videos (GIF and MP4) or pictures (PNG) from a trained run, and a sheet of them all."""
-    lists = {name: list(typed[name] or ()) for name in ("settings", "labels")}
+    lists = {name: list(typed[name] or ()) for name in ("settings", "labels", "prompts")}
     sample(Options(**typed | lists))
 
 

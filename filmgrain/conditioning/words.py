@@ -62,6 +62,19 @@ class Config:
         """Words of a caption that this vocabulary does not hold."""
         return [word for word in dict.fromkeys(split(caption)) if word not in self.vocabulary]
 
+    def remarks(self, captions: Sequence[str]) -> list[str]:
+        """What of these captions is not read, a sentence each."""
+        strange = list(dict.fromkeys(word for caption in captions for word in self.unknown(caption)))
+        long = [count for count in map(len, map(split, captions)) if count > self.length]
+        known = len(self.vocabulary)
+        said = (
+            [f"{', '.join(strange[:8])}: not of the {known} words that are known; read as any word"] if strange else []
+        )
+        if long:
+            which = f"{len(long)} of {len(captions)} captions have over {self.length} words, one has {max(long)}"
+            said.append(f"{which}; the rest of them is not read")
+        return said
+
 
 class Conditioner(nn.Module):
     key = "caption"

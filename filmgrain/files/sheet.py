@@ -66,7 +66,7 @@ def film_strip(
 def _margin(labels: Sequence[str], tops: Sequence[int], height: int, total: int) -> np.ndarray:
     """A column (total, W, 3) with each label level with the middle of its row."""
     font = ImageFont.load_default(TEXT)
-    width = TEXT + int(max(font.getlength(label) for label in labels))
+    width = TEXT + int(max(font.getlength(line) for label in labels for line in label.split("\n")))
     image = Image.new("RGB", (width, total), (GREY, GREY, GREY))
     draw = ImageDraw.Draw(image)
     for label, top in zip(labels, tops, strict=True):

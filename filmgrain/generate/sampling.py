@@ -45,6 +45,7 @@ class Config:
     levels: tuple[float, ...] = ()  # log-SNR of one's own grid, rising, instead of steps and grid; the data come after
     options: dict[str, float | int | str | bool | dict] = field(default_factory=dict)  # of the sampler: eta of ddim ...
     scale: float = 1.0  # of guidance towards the condition; 1 is none (the papers' w + 1)
+    negative: str = ""  # caption that guidance leads away from; "" is away from saying nothing
     rescale: float = 0.0  # of what guidance adds to the range of x0, the part that is taken back; 0.7 is usual
     interval: tuple[float, ...] = ()  # log-SNR from and to which it guides; () is everywhere
     threshold: str = "static"  # of x0 before each update, where the codec is bounded: "static", "dynamic" or "none"
@@ -61,6 +62,8 @@ class Config:
         for name, given, known in (("grid", self.grid, grids.GRIDS), ("threshold", self.threshold, THRESHOLDS)):
             if given not in known:
                 raise ValueError(f'{name}="{given}" is unknown{nearest(given, list(known))}')
+        if self.negative and self.scale == 1:
+            raise ValueError(f'negative="{self.negative}" does nothing without guidance; set scale above 1, such as 3')
         if not 0 <= self.rescale <= 1:
             raise ValueError(f"rescale={self.rescale} is not in [0, 1]; 0 takes nothing back, 0.7 is usual")
         if self.interval and (len(self.interval) != 2 or self.interval[0] > self.interval[1]):
@@ -142,9 +145,18 @@ def guided(model: DiffusionModel, config: Config, count: int) -> Denoiser:
     if config.scale == 1:
         return denoiser
     # In one call of twice the batch: as fast as two for 64 samples of unet2d, and 3 times as fast for one.
-    guidance = ClassifierFree(denoiser, Always(denoiser, model.null(count)), config.scale, doubled=True)
+    guidance = ClassifierFree(denoiser, Always(denoiser, _away(model, config, count)), config.scale, doubled=True)
     rescaled = Rescale(guidance, config.rescale) if config.rescale else guidance
     return Interval(rescaled, denoiser, *config.interval) if config.interval else rescaled
+
+
+def _away(model: DiffusionModel, config: Config, count: int) -> Cond:
+    """What guidance leads away from: a negative caption, or the condition of knowing nothing."""
+    if not config.negative:
+        return model.null(count)
+    if all(condition.key != "caption" for condition in model.conditions):
+        raise ValueError(f'negative="{config.negative}": the model was trained without captions; leave it out')
+    return model.condition({"caption": [config.negative]}, Draw(0, (0,))).expand(count)
 
 
 def warnings(diffusion: Diffusion, config: Config) -> list[str]:

@@ -22,7 +22,7 @@ class NotFinite(ValueError):
 
 def generate(
     model: DiffusionModel,
-    count: int,
+    count: int | None = None,
     *,
     seed: int = 0,
     config: Config | None = None,
@@ -33,7 +33,8 @@ def generate(
 ) -> Float[Tensor, "count *cfhw"]:
     """`count` samples in [-1, 1], on the CPU: (count, c, f, h, w), or without f for a model of images.
 
-    given: what is said of each sample, `count` values of each condition, such as {"label": [3, 3, 7]}.
+    given: what is said of the samples, a value for each or one for all of each condition, such as {"label": [3, 3, 7]}
+    or {"caption": "a red circle"}. count: as many as values, by default. What to keep away from is config.negative.
     shape: of one sample, the model's own by default. batch: how many at once; memory grows with it, the samples do
     not change. watch(ids, step) sees each step of each batch. Raises NotFinite for NaN or infinity of the network.
     """
@@ -44,7 +45,7 @@ def generate(
 @torch.no_grad()
 def batches(
     model: DiffusionModel,
-    count: int,
+    count: int | None = None,
     *,
     seed: int = 0,
     config: Config | None = None,
@@ -57,10 +58,10 @@ def batches(
 
     The model is in evaluation mode until the last batch has been drawn, or the iterator is closed.
     """
+    config, shape = config or Config(), shape or model.shape
+    count, given = _each(model, given or {}, count)
     if count < 1 or batch < 1:
         raise ValueError(f"count={count}, batch={batch}: both are numbers of samples; use 1 or more")
-    config, shape, given = config or Config(), shape or model.shape, given or {}
-    _refuse_unknown(model, given, count)
     was_training = model.training
     model.eval()
     try:
@@ -86,13 +87,19 @@ def _end(model: DiffusionModel, steps: Iterator[Step], watch: Callable[[Step], N
     return model.codec.decode(step.z).clamp(-1, 1).cpu()
 
 
-def _refuse_unknown(model: DiffusionModel, given: Mapping[str, Sequence[Any]], count: int) -> None:
+def _each(
+    model: DiffusionModel, given: Mapping[str, Sequence[Any]], count: int | None
+) -> tuple[int, dict[str, Sequence[Any]]]:
+    """The number of samples, and the value of each condition for each of them. Raises ValueError."""
     keys = [condition.key for condition in model.conditions]
-    for key, values in given.items():
+    lists = {key: [values] if isinstance(values, str) else values for key, values in given.items()}
+    count = max(map(len, lists.values()), default=0) if count is None else count
+    for key, values in lists.items():
         if key not in keys:
             raise ValueError(f'the model was not trained with "{key}"; it knows {", ".join(keys) or "no conditions"}')
-        if len(values) != count:
-            raise ValueError(f"{len(values)} values of {key} for {count} samples; give one for each")
+        if len(values) not in (1, count):
+            raise ValueError(f"{len(values)} values of {key} for {count} samples; give one for each, or one for all")
+    return count, {key: values if len(values) == count else list(values) * count for key, values in lists.items()}
 
 
 def refuse_nonfinite(finite: Bool[Tensor, " steps"], reached: Float[Tensor, " steps"]) -> None:
