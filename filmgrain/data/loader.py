@@ -161,7 +161,8 @@ def _stack(values: list[Any]) -> Any:
     if all(isinstance(value, (bool, int, float, np.ndarray, np.number)) for value in values):
         arrays = [np.asarray(value) for value in values]
         if len({array.shape for array in arrays}) == 1:
-            return np.stack(arrays)
+            # Row by row, as what a worker sends arrives: kernels round otherwise for other strides.
+            return np.stack(arrays, out=np.empty((len(arrays), *arrays[0].shape), np.result_type(*arrays)))
     return values
 
 

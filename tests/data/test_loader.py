@@ -72,6 +72,17 @@ def test_draws_do_not_depend_on_batch_or_workers(batch: int, workers: int) -> No
     assert torch.equal(draws(Loader(Numbers(), batch=batch, seed=3, workers=workers), 0, 25), expected)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_rows_lie_in_memory_one_after_another(workers: int) -> None:
+    """By whichever process they were prepared, and however an item's own axes lie: kernels round by strides."""
+
+    class Turned(Numbers):
+        def item(self, index: int, rng: random.Random) -> dict[str, Any]:
+            return {"x": np.zeros((4, 5, 3), np.uint8).transpose(2, 0, 1)}
+
+    assert next(Loader(Turned(), batch=2, seed=0, workers=workers).batches())["x"].is_contiguous()
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_resumed_equals_uninterrupted(workers: int) -> None:
     loader = Loader(Numbers(), batch=3, seed=1, workers=workers)
