@@ -97,7 +97,7 @@ class Loop:
                 self._step(stream)
         except Stopped as stopped:
             self._read()
-            self.keeper.save(self.state, whole=False)
+            self.keeper.save(self.state, whole=self.state.step >= config.steps)
             self.log.say(f"{stopped}; step {self.state.step} is saved: go on with --resume")
             raise
 
