@@ -1,27 +1,24 @@
 """Everything of a folder decoded into the cache before the first step, by several processes, bad files sorted out."""
 
-import json
 import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
-from pathlib import Path
-from queue import SimpleQueue
-from threading import Timer
-from typing import Any
+import stat
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 
-import filmgrain
-
+from ..files.folder import pictures_in
 from ..files.member import Member
 from . import cache
 from .cache import Entry, Scaled, Source
+from .decoder import Decoder
 
 Progress = Callable[[int, int], None]  # files done, files in all; called in the caller's thread
-STARTUP = 120.0  # seconds that a decoding process may take to start
-PATIENCE = 900.0  # seconds that one file may take to decode
+Done = SimpleQueue[tuple[int, Entry | str | BaseException]]
+LOOK = 1.0  # seconds between two looks at decoders that may be late
+
+_digests: dict[Hashable, str] = {}  # of files as they were: a run makes several datasets of one folder
 
 
 def check(processes: int) -> None:
@@ -36,104 +33,68 @@ def prepare(
 
     Only what is not in the cache is decoded. Raises OSError if the cache cannot be written.
     """
-    count = min(processes or os.cpu_count() or 1, len(paths)) or 1
-    decoders = [Decoder(scaled) for _ in range(count)]
-    idle: SimpleQueue[Decoder] = SimpleQueue()
-    for decoder in decoders:
-        idle.put(decoder)
-
-    def one(path: Source) -> Entry | str:
-        decoder = idle.get()
-        try:
-            return _prepared(path, scaled, decoder)
-        finally:
-            idle.put(decoder)
-
-    threads = ThreadPoolExecutor(count)
+    todo = deque(enumerate(paths))
+    decoders = [Decoder(scaled) for _ in range(min(processes or os.cpu_count() or 1, len(paths)))]
+    done: Done = SimpleQueue()
+    threads = [Thread(target=_work, args=(decoder, todo, done), daemon=True) for decoder in decoders]
+    results: dict[int, Entry | str] = {}
     try:
-        futures = [threads.submit(one, path) for path in paths]
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
+        for thread in threads:
+            thread.start()
+        while len(results) < len(paths):
+            index, result = _next(done, decoders)
+            if isinstance(result, BaseException):
+                raise result
+            results[index] = result
             if progress:
-                progress(done, len(paths))
-        return [future.result() for future in futures]
+                progress(len(results), len(paths))
     finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+        todo.clear()
+        for decoder, thread in zip(decoders, threads, strict=True):
+            while len(results) < len(paths) and thread.is_alive():  # what is asked for is not wanted any more
+                decoder.kill()
+                thread.join(LOOK / 10)
+            thread.join()
+    return [results[index] for index in range(len(paths))]
+
+
+def _work(decoder: Decoder, todo: deque[tuple[int, Source]], done: Done) -> None:
+    """A thread's life, that of one decoder: the next file, until none is left."""
+    with suppress(IndexError):
+        while True:
+            index, path = todo.popleft()
+            try:
+                done.put((index, _prepared(path, decoder)))
+            except BaseException as error:
+                done.put((index, error))
+    decoder.stop()
+
+
+def _next(done: Done, decoders: Sequence[Decoder]) -> tuple[int, Entry | str | BaseException]:
+    while True:
         for decoder in decoders:
-            decoder.stop()
-        threads.shutdown()
+            decoder.end_if_late()
+        with suppress(Empty):
+            return done.get(timeout=LOOK)
 
 
-def _prepared(path: Source, scaled: Scaled, decoder: "Decoder") -> Entry | str:
+def _prepared(path: Source, decoder: Decoder) -> Entry | str:
     try:
-        digest = cache.digest_of(path)
+        stamp = _stamp(path)
     except OSError as error:
         return error.strerror or str(error)
-    entry = cache.find(digest, scaled)
-    if entry is None:
-        refused = decoder.make(path, digest)
-        if refused:
-            return refused
-        entry = cache.find(digest, scaled)
-    return entry or f"its entry in the cache {scaled.root} is damaged right after it was written; check that disk"
+    digest = _digests.get(stamp)
+    entry = (cache.find(digest, decoder.scaled) if digest else None) or decoder.entry(path)
+    if isinstance(entry, Entry):
+        _digests[stamp] = entry.digest
+    return entry
 
 
-class Decoder:
-    """A decoding process, started when it is first needed and again after a file that ended it."""
-
-    def __init__(self, scaled: Scaled) -> None:
-        self.scaled = scaled
-        self.process: subprocess.Popen[str] | None = None
-
-    def make(self, path: Source, digest: str) -> str | None:
-        """Decode a file into the cache; the reason if it cannot be."""
-        member = [path.name, path.offset, path.size] if isinstance(path, Member) else None
-        request = {"path": os.fspath(path.archive if isinstance(path, Member) else path), "member": member}
-        process = self.process = self.process or self._start()
-        began = time.monotonic()
-        reply = _ask(process, request | {"digest": digest}, PATIENCE)
-        if reply is None:
-            self.process = None
-            late = time.monotonic() - began >= PATIENCE
-            return f"takes over {PATIENCE:g} s to decode" if late else f"ends its decoder (code {process.wait()})"
-        if "errno" in reply:
-            advice = f"cannot write the cache {self.scaled.root} ({reply['strerror']}); give data.cache another disk"
-            raise OSError(reply["errno"], advice)
-        return reply["refused"]
-
-    def stop(self) -> None:
-        if process := self.process:
-            process.kill()
-            process.wait()
-
-    def _start(self) -> subprocess.Popen[str]:
-        package = str(Path(filmgrain.__file__).parent.parent)
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "filmgrain.data.decode"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": path},
-            start_new_session=True,  # a Ctrl-C is the parent's to answer
-        )
-        settings = asdict(self.scaled) | {"root": os.fspath(self.scaled.root)}
-        if _ask(process, settings, STARTUP) is None:
-            raise RuntimeError(f"the decoding process ended at its start (code {process.wait()}); see its error above")
-        return process
-
-
-def _ask(process: subprocess.Popen[str], request: dict[str, Any], patience: float) -> dict[str, Any] | None:
-    """The reply; None from a process that died, or took longer than `patience` seconds and was killed."""
-    assert process.stdin and process.stdout
-    overtime = Timer(patience, process.kill)
-    overtime.start()
-    try:
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-    except BrokenPipeError:
-        return None
-    finally:
-        overtime.cancel()
-    return json.loads(line) if line else None
+def _stamp(path: Source) -> Hashable:
+    """What changes when a file's content does."""
+    if isinstance(path, Member):
+        return path
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        return path, *map(_stamp, pictures_in(path))
+    return path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
