@@ -4,7 +4,10 @@ import inspect
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,6 +19,7 @@ from .data import Dataset
 from .data.loader import Loader
 from .files import fsio
 from .generate import sampling
+from .generate.videos import NotFinite
 from .model import DiffusionModel
 from .recipe import Recipe
 from .rooms import find, name_of
@@ -101,7 +105,33 @@ def train(
             _describe(data, run.folder)
         return loader.batches(start)
 
-    loop.train(task, batches, config, run, resume=resume, world=world)
+    loop.train(task, batches, config, run, resume=resume, world=world, rehearse=partial(_rehearse, recipe, data))
+
+
+def _rehearse(recipe: Recipe, data: dict[str, Dataset], folder: Path) -> None:
+    """What a checkpoint is for, in small: loaded as for sampling, validated, sampled from in two steps, and drawn.
+
+    Nothing where the task draws no previews. Raises RecipeError where the model cannot be sampled from as the recipe
+    says, and what else may come of it.
+    """
+    if not getattr(recipe.task, "previews", 0):
+        return
+    model, sample = load_checkpoint(folder, device=recipe.train.device), recipe.sample
+    levels = sample.grid_of(model.schedule).tolist()[:-1]
+    if len(levels) > 2:
+        sample = replace(sample, levels=(levels[0], levels[len(levels) // 2]))
+    config = replace(recipe.task, previews=1, validation=min(1, recipe.task.validation))
+    task = find("tasks", name_of(config)).Task(
+        config, model, seed=recipe.train.seed, held_out=data["held_out"], sampling=sample
+    )
+    with TemporaryDirectory(prefix=f"{fsio.TEMPORARY}rehearsal-", dir=folder.parent) as drawn:
+        try:
+            task.validate()
+            task.preview(Path(drawn), 0)
+        except NotFinite:
+            raise
+        except ValueError as error:
+            raise recipes.RecipeError(f"a first sample cannot be drawn: {error}") from error
 
 
 def _describe(data: dict[str, Dataset], folder: Path) -> None:
