@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Any
 
@@ -133,13 +133,16 @@ class DiffusionModel(nn.Module):
         """None of its own in float32, where whoever trains decides."""
         return nullcontext() if self.precision == torch.float32 else torch.autocast(device.type, self.precision)
 
-    def raw(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
-        """F, the network's own output."""
+    def raw(
+        self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond, images: int = 0
+    ) -> Float[Tensor, "b *chw"]:
+        """F, the network's own output. images: of the frames, how many at the end are images, docs/decisions/021."""
+        network = partial(self.network, images=images) if images else self.network
         with self._autocast(z.device):
             if getattr(self.network, "takes_steps", False) and isinstance(self.schedule, Discrete):
                 nearest = getattr(self.network, "step_lookup", "") == "nearest"
-                return OnSteps(self.network, self.schedule.table, nearest)(z, logsnr, cond)
-            return self.network(z, logsnr, cond)
+                return OnSteps(network, self.schedule.table, nearest)(z, logsnr, cond)
+            return network(z, logsnr, cond)
 
     def forward(self, z: Float[Tensor, "b *chw"], logsnr: Float[Tensor, " b"], cond: Cond) -> Float[Tensor, "b *chw"]:
         """x0_hat, in float32 whatever the network runs in."""

@@ -56,12 +56,38 @@ class Recipe:
         if self.conditions and not condition:
             given = ", ".join(self.conditions)
             raise ValueError(f"the network takes none of the conditions ({given}); set network.condition=128 or so")
+        self._check_tokens()
         self._check_steps()
         if getattr(self.network, "images_only", False) and len(self.data.shape) == 4:
             name = name_of(self.network)
             raise ValueError(f"the data are clips, and {name} is a network of images; set network.name=unet3d")
         if check := getattr(self.task, "check", None):
             check(self.diffusion)
+        if images := getattr(self.task, "images", 0):
+            self._check_joint(images)
+
+    def _check_joint(self, images: int) -> None:
+        """That there are clips for the images to stand behind, and a network that keeps them apart."""
+        if len(self.data.shape) != 4:
+            raise ValueError(f"task.images={images} go behind the frames of clips, and the data are pictures; set 0")
+        check = getattr(self.network, "check_joint", None)
+        if check is None:
+            raise ValueError(
+                f"task.images={images}: {name_of(self.network)} takes clips alone; set network.name=unet3d"
+            )
+        if maps := getattr(self.network, "maps", 0):
+            raise ValueError(f"task.images={images}: images have none of the {maps} maps; set task.images=0")
+        check()
+
+    def _check_tokens(self) -> None:
+        """That tokens are given to a network that attends to them, and as wide as it takes them."""
+        takes = getattr(self.network, "tokens", 0)
+        for name, config in self.conditions.items():
+            if (given := getattr(config, "tokens", takes)) not in (0, takes):
+                what = f"takes tokens={takes}" if takes else "attends to no tokens"
+                raise ValueError(
+                    f"conditions.{name}.tokens={given}, and {name_of(self.network)} {what}; set it to {takes}"
+                )
 
     def _check_steps(self) -> None:
         """That a network which takes steps has a schedule of steps, and not of more than it knows."""

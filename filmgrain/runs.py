@@ -30,7 +30,8 @@ from .training.run import Run
 from .training.world import ALONE, World
 
 # Of the recipe, between two parts of a run: where the data lie, and how the run is watched.
-MAY_CHANGE = ("sample", "data.folder", "data.cache", "data.processes", "task.validation", "task.previews")
+MAY_CHANGE = ("sample", "data.folder", "data.cache", "data.processes", "data.room")
+MAY_CHANGE += ("task.validation", "task.previews", "task.pictures")
 
 BOX = Path(__file__).parent / "box"  # the run that comes with filmgrain
 
@@ -97,15 +98,24 @@ def train(
     task = find("tasks", name_of(recipe.task)).Task(
         recipe.task, model, seed=config.seed, held_out=data["held_out"], sampling=recipe.sample
     )
-    part = world.rank, world.size
-    loader = Loader(data["train"], batch=config.batch, seed=config.seed, workers=config.workers, part=part)
+    part, drawn = (world.rank, world.size), source(task, data["train"])
+    loader = Loader(drawn, batch=config.batch, seed=config.seed, workers=config.workers, part=part)
 
     def batches(start: int) -> Iterator[dict[str, Any]]:  # asked for once the run is locked and may be written into
         if world.leads:
-            _describe(data, run.folder)
+            _describe(data | {"train": drawn}, run.folder)
         return loader.batches(start)
 
     loop.train(task, batches, config, run, resume=resume, world=world, rehearse=partial(_rehearse, recipe, data))
+
+
+def source(task: Any, data: Dataset) -> Dataset:
+    """What a task draws its batches from: the data, or what it makes of them. Raises RecipeError."""
+    made: Callable[[Dataset], Dataset] = getattr(task, "source", lambda data: data)
+    try:
+        return made(data)
+    except ValueError as error:
+        raise recipes.RecipeError(str(error)) from None
 
 
 def _rehearse(recipe: Recipe, data: dict[str, Dataset], folder: Path) -> None:
@@ -151,10 +161,12 @@ def _check(recipe: Recipe, data: Dataset, world: World) -> None:
             f"train.batch={batch}, of all processes together, cannot be divided among {world.size}; "
             f"use {-(-batch // world.size) * world.size}"
         )
-    captions = bool(recipe.conditions) and "caption" in data.item(0, random.Random(0))
+    item = data.item(0, random.Random(0)) if recipe.conditions else {}
     try:
-        for condition in recipe.conditions.values():
-            condition.check(classes=getattr(data, "classes", None), captions=captions)
+        for name, condition in recipe.conditions.items():
+            condition.check(classes=getattr(data, "classes", None), captions="caption" in item)
+            if (key := getattr(find("conditioning", name).Conditioner, "key", "x")) not in item:
+                raise ValueError(f'conditions.{name} needs "{key}" of each item, which {name_of(recipe.data)} has not')
     except ValueError as error:
         raise recipes.RecipeError(str(error)) from None
 
@@ -190,6 +202,8 @@ def load_checkpoint(
     keep_freed_memory()
     model = build(recipes.load(folder / "recipe.toml"))
     checkpoint.load_model(folder, model, ema=weights == "ema", without=("objective.",))
+    for condition in model.conditions:
+        getattr(condition, "confirm", lambda: None)()  # that what it reads with is what it was trained with
     place = Place.choose(device, precision)
     return model.to(place.device).eval().lowered(place.dtype)
 

@@ -47,7 +47,7 @@ def probe(recipe: "Recipe", data: "dict[str, Dataset]") -> Cost:
     """One step to warm up and at least one that counts, then the first step of a preview; the model is thrown away."""
     from ..data.loader import Loader
     from ..rooms import find, name_of
-    from ..runs import build
+    from ..runs import build, source
     from ..training.log import memory_gb
     from ..training.place import Place
     from ..training.step import Stepper
@@ -58,7 +58,7 @@ def probe(recipe: "Recipe", data: "dict[str, Dataset]") -> Cost:
     Task = find("tasks", name_of(recipe.task)).Task
     task = Task(recipe.task, model, seed=config.seed, held_out=data["held_out"], sampling=recipe.sample)
     stepper = Stepper(task, config, place)
-    batches = Loader(data["train"], batch=config.batch, seed=config.seed).batches()
+    batches = Loader(source(task, data["train"]), batch=config.batch, seed=config.seed).batches()
     seconds = pace(*_times(stepper, batches, config.accumulate), config.workers)
     return Cost(seconds, _preview(recipe, model, stepper), memory_gb(place.device), str(place))
 
@@ -125,7 +125,8 @@ def kept_gigabytes(recipe: "Recipe") -> float:
         kept += 0 if id(tensor) in weights else tensor.numel() * tensor.element_size()
         return tensor
 
-    batch = recipe.train.batch
+    batch, images, shape = recipe.train.batch, getattr(recipe.task, "images", 0), list(model.shape)
+    shape[1] += images  # behind the frames of clips
     with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        model.raw(torch.zeros(batch, *model.shape), torch.zeros(batch), model.null(batch))
+        model.raw(torch.zeros(batch, *shape), torch.zeros(batch), model.null(batch * (1 + images)), images)
     return kept / 1e9

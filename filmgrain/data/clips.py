@@ -68,9 +68,11 @@ class Clips:
 
     def item(self, index: int, rng: random.Random) -> dict[str, Any]:
         part = self.parts[bisect.bisect_right(self.ends, index)]
-        window = self.config.window.draw(part.times, part.duration, rng) + part.first
-        x = view(part.entry.frames(), window, self.config, rng)
-        return {"x": x, "source": part.name, **part.sample.notes}
+        window = self.config.window.one(rng)
+        frames = window.draw(part.times, part.duration, rng) + part.first
+        x = view(part.entry.frames(), frames, self.config, rng)
+        pace = {"fps": window.fps_of(part.times, part.duration), "frame_skip": window.strides[0]}
+        return {"x": x, "source": part.name, **pace, **part.sample.notes}
 
     def shares(self) -> list[tuple[str, Entry, int]]:
         """Each file's name, entry and items an epoch."""

@@ -40,7 +40,7 @@ class Config:
     width: int = 64  # pixels
     labels: str = "auto"  # from .cls or .json: "auto", if there are any; or "none"
     fps: float = 0.0  # of clips: frames a second, resampled by time stamps; 0: each file's own frames
-    stride: int = 1  # of clips: frames of the file from one of the item's to the next; 1: all
+    stride: int | tuple[int, ...] = 1  # of clips: frames of the file from one of an item's to the next; [1, 4]: either
     short: str = "loop"  # clips shorter than an item go on from the start ("loop") or backwards ("mirror")
     crop: str = "centre"  # of what the size's shape leaves over: "centre" or "random"
     flip: bool = False  # left and right exchanged in half of the items

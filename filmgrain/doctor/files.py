@@ -52,7 +52,8 @@ def _used(data: Look) -> list[Fate]:
 def _frames(fate: Fate, config: object) -> float:
     """Of a clip, at the pace of the windows."""
     fps, stride = getattr(config, "fps", 0.0), getattr(config, "stride", 1)
-    return fate.frames * fps / fate.fps if fps and fate.fps else fate.frames / stride
+    longest = stride if isinstance(stride, int) else max(stride)
+    return fate.frames * fps / fate.fps if fps and fate.fps else fate.frames / longest
 
 
 CHECKS = (refused, scaled_up, cropped_away, shorter_than_window)

@@ -235,9 +235,9 @@ class Network(nn.Module):
         return Told(level, shared, frames, turn, bias)
 
     def _numbers(self, layer: nn.Module, frames: int, images: int, h: Tensor) -> Float[Tensor, "bf c 1 1"]:
-        """What each frame of a clip is told of its number; an image has none."""
-        number = torch.arange(frames - images, device=h.device)
-        told = nnf.pad(layer(sinusoid(number, self.config.width)), (0, 0, 0, images))
+        """What each frame of a clip is told of its number; an image is the first frame of its own."""
+        number = nnf.pad(torch.arange(frames - images, device=h.device), (0, images))
+        told = layer(sinusoid(number, self.config.width))
         return told.repeat(len(h) // frames, 1)[..., None, None].to(h.dtype)
 
     def _through(self, i: int, h: Tensor, told: Told) -> Tensor:

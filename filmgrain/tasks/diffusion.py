@@ -1,13 +1,16 @@
 """The diffusion task: a network learns to recover x0 from z = alpha x0 + sigma eps, at every noise level."""
 
+import random
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..data import Dataset
+from ..data import Dataset, image_folder
+from ..data.joint import Joint, told
 from ..data.loader import Loader
 from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
@@ -35,15 +38,20 @@ class Config:
     weighting: Weighting = field(default_factory=Simple, metadata={"choices": WEIGHTINGS})  # of noise levels
     times: Times = field(default_factory=LowDiscrepancy, metadata={"choices": TIMES})  # that are trained on
     distance: str = "l2"  # of the network's output from its target: "l2", "l1" or "huber"
+    images: int = 0  # independent images behind the frames of each clip: joint training; 0: clips alone
+    pictures: str = ""  # folder of these images; "": frames of other clips
     validation: int = 32  # held-out items in each validation; 0 for none
     previews: int = 8  # samples in each preview; 0 for none
 
     def __post_init__(self) -> None:
         if self.distance not in DISTANCES:
             raise ValueError(f'distance="{self.distance}" is unknown; use one of {", ".join(DISTANCES)}')
-        for name in ("validation", "previews"):
+        for name in ("validation", "previews", "images"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} is negative; use 0 for none")
+
+        if self.pictures and not self.images:
+            raise ValueError(f'pictures="{self.pictures}" without images; set task.images=8, or task.pictures=""')
 
     def check(self, diffusion: Diffusion) -> None:
         """Raises ValueError where the process cannot be trained so."""
@@ -80,13 +88,36 @@ class Task:
         """The part of the model that `loss` calls as a module, and that may be sharded."""
         return self.model.network
 
+    def source(self, clips: Dataset) -> Dataset:
+        """What training draws from: the clips, with images behind them if there are to be any. Raises ValueError."""
+        if not self.config.images:
+            return clips
+        pictures = None
+        if self.config.pictures:
+            height, width = self.model.shape[-2:]
+            pictures = image_folder.Dataset(
+                image_folder.Config(folder=self.config.pictures, height=height, width=width, held_out=0.0)
+            )
+        joint = Joint(clips, self.config.images, pictures)
+        item, same = joint.item(0, random.Random(0)), _classes(clips) == _classes(pictures or clips)
+        for key in (condition.key for condition in self.model.conditions):
+            if key not in item or (key == "label" and not same):
+                missing = f'{self.config.pictures} has not the "{key}" of its pictures that the clips have'
+                raise ValueError(f'{missing}; give such pictures, or task.pictures="" for frames of the clips')
+        return joint
+
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
         return {"model": {name: p for name, p in self.model.named_parameters() if p.requires_grad}}
 
     def loss(self, batch: dict[str, Any], group: str) -> tuple[Tensor, dict[str, Tensor]]:
-        model, draw = self.model, Draw(self.seed, tuple(batch["n"].tolist()))
-        x0, cond = model.codec.encode(batch["x"]), model.condition(batch, draw, drop=True)
-        return self.objective(model.raw, model.prediction, model.schedule, x0, cond, draw).mean(), {}
+        model, images, numbers = self.model, self.config.images, batch["n"].tolist()
+        said, of_whom = batch, numbers
+        if images:  # a clip and each of its images have a condition of their own, which is dropped for all or none
+            said, of_whom = told(batch), [n for n in numbers for _ in range(1 + images)]
+        x0, cond = model.codec.encode(batch["x"]), model.condition(said, Draw(self.seed, tuple(of_whom)), drop=True)
+        network = partial(model.raw, images=images)
+        losses = self.objective(network, model.prediction, model.schedule, x0, cond, Draw(self.seed, tuple(numbers)))
+        return losses.mean(), {}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -136,3 +167,7 @@ class Task:
             distance=self.config.distance,
         )
         return measure.to(x0) * losses
+
+
+def _classes(data: Dataset) -> list[str] | None:
+    return getattr(data, "classes", None)

@@ -56,9 +56,9 @@ def conditioner():
 
 @pytest.mark.parametrize("name", rooms.names("conditioning"))
 def test_each_condition_keeps_to_the_protocol(name):
-    fields = {"label": {"names": NAMES}, "words": {"vocabulary": NAMES}}
+    fields = {"label": {"names": NAMES}, "words": {"vocabulary": NAMES}, "frame_skip": {"skips": (1, 4)}}
     module = rooms.find("conditioning", name)
-    made = module.Conditioner(module.Config(**fields[name]), vector=6)
+    made = module.Conditioner(module.Config(**fields.get(name, {})), vector=6)
     assert isinstance(made, Conditioner) and isinstance(made, torch.nn.Module)
     null = made.null(2).vector
     assert null.shape == (2, 6)

@@ -123,3 +123,14 @@ def test_settings_that_no_file_can_be_read_with(made: type, setting: dict[str, A
 def test_a_rate_is_a_number_of_frames(fps: float) -> None:
     with pytest.raises(ValueError, match="fps of 0"):
         video_folder.Config(folder="v", fps=fps)
+
+
+def test_items_tell_their_pace(folder: Path) -> None:
+    """clip10.gif has 6 frames at 5 a second, a.mp4 40 at 25 ..."""
+    dataset = Dataset(config(folder, stride=(1, 2)))
+    paces = {}
+    for n in range(60):
+        item = dataset.item(n % len(dataset), random.Random(n))
+        paces.setdefault(item["source"], set()).add((item["frame_skip"], round(item["fps"], 1)))
+    assert paces["clip10.gif"] == {(1, 5.0), (2, 2.5)} and paces["deep/a.mp4"] == {(1, 25.0), (2, 12.5)}
+    assert Dataset(config(folder, fps=12.0)).item(0, random.Random(0))["fps"] == 12

@@ -93,3 +93,27 @@ def test_impossible_windows_are_refused() -> None:
         Window(frames=8, fps=10, stride=2)
     with pytest.raises(ValueError, match='short="black"'):
         Window(frames=8, short="black")
+
+
+def test_of_several_strides_each_window_has_one() -> None:
+    window = Window(frames=4, stride=(1, 3))
+    strides = [window.one(random.Random(n)).strides for n in range(40)]
+    assert set(strides) == {(1,), (3,)}
+    times, duration = native(12)
+    assert window.items(times, duration) == 3  # as many as of the smallest lie side by side
+    assert window.cut(*native(47), 0.1) == 0 and window.cut(*native(48), 0.1) == 36  # a window of the largest
+    assert Window(frames=4, stride=3).one(random.Random(0)).strides == (3,)
+
+
+@pytest.mark.parametrize(("stride", "fps"), [((), 0.0), ((0, 2), 0.0), ((1, 2), 10.0)])
+def test_strides_that_cannot_be(stride: tuple[int, ...], fps: float) -> None:
+    with pytest.raises(ValueError, match="stride="):
+        Window(frames=4, stride=stride, fps=fps)
+
+
+def test_the_rate_of_an_item_is_that_of_its_frames() -> None:
+    times, duration = native(20, 25.0)
+    assert Window(frames=4).fps_of(times, duration) == 25
+    assert Window(frames=4, stride=5).fps_of(times, duration) == 5
+    assert Window(frames=4, fps=12).fps_of(times, duration) == 12
+    assert Window(frames=4).fps_of(np.zeros(1), 0.0) == 0
