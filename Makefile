@@ -4,13 +4,17 @@ VENV := .venv
 PEERS := benchmarks/.venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types docs benchmark clean
+.PHONY: demo test reliability check lint types docs benchmark clean
 
 demo: $(VENV)/core  ## train a small video model on the built-in shapes and sample from it
 	$(BIN)/filmgrain demo
 
 test: $(VENV)/test  ## the test suite
 	$(BIN)/python -m pytest -n 2
+
+reliability: $(VENV)/test  ## every promise of docs/reliability.md put to the test, and its table written
+	trials=$$(mktemp -d) && OMP_NUM_THREADS=1 $(BIN)/python tests/reliability/suite.py $$trials --page docs/reliability.md; \
+	  code=$$?; rm -rf $$trials; exit $$code
 
 check: lint types test  ## all that CI runs
 
