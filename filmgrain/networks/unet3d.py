@@ -162,7 +162,7 @@ class Network(nn.Module):
         self.takes_steps = config.takes_steps
         widths = [config.width, *(m * config.width for m in config.mults)]
         pixels = config.patch**2
-        told = 4 * config.width + config.condition
+        told = 4 * config.width + config.condition + config.width * config.numbered
         depth, level = config.condition_layers, config.condition_width if config.condition_layers else told
         norm = RMSNorm if config.norm == "rms" else partial(ClipGroupNorm, 8)
         block = partial(ResidualBlock, level=level, norm=norm, dropout=config.dropout)
@@ -173,7 +173,6 @@ class Network(nn.Module):
         self.position = RelativePosition(max(map(config.heads_of, widths)))
         inputs = (config.channels + config.maps) * pixels
         self.first = nn.Conv2d(inputs, config.width, config.kernel, padding=config.kernel // 2)
-        self.number = nn.Linear(config.width, config.width) if config.numbered else None
         self.first_temporal = attention(TemporalAttention, config, config.width) if config.attends(0) else None
 
         self.downs = nn.ModuleList(Level(config, before, after, attends, block) for before, after, attends in pairs)
@@ -213,7 +212,6 @@ class Network(nn.Module):
         h, inside = pad_to(rearrange(x, "b c f h w -> (b f) c h w"), patch * 2 ** len(self.downsample))
         h = nnf.pixel_unshuffle(h, patch).contiguous(memory_format=torch.channels_last)
         h = self.first(h)
-        h = h if self.number is None else h + self._numbers(self.number, told.frames, images, h)
         h = first = h if self.first_temporal is None else self.first_temporal(h, told.frames, told.turn, told.bias)
         h = self._through(0, h, told)
         h = self.out(self.last(torch.cat([h, first], dim=1), None, told.shared))
@@ -225,20 +223,19 @@ class Network(nn.Module):
         frames, shared = z.shape[2], z.shape[2]
         position = logsnr if self.takes_steps else POSITIONS[self.config.level](logsnr)
         level = self.level(position.repeat_interleave(1 + images), cond.vector)
-        level = level if self.mlp is None else self.mlp(level)
         turn, bias = rotary(frames, self.config.head_width, z.device), self.position(frames - images)
         if images:
             self.config.check_joint()
-            shared, bias = 1, apart(bias, images)
-            row = torch.arange(frames, device=z.device).sub(frames - images - 1).clamp(min=0)  # 0 ... 0, 1, 2 ...
-            level = rearrange(level.unflatten(0, (len(z), 1 + images))[:, row], "b f d -> (b f) d")
+            bias = apart(bias, images)
+        if images or self.config.numbered:  # a row for each frame
+            shared, number = 1, torch.arange(frames, device=z.device)
+            image = number.sub(frames - images - 1).clamp(min=0)  # 0 ... 0, 1, 2 ...
+            level = rearrange(level.unflatten(0, (len(z), 1 + images))[:, image], "b f d -> (b f) d")
+            if self.config.numbered:
+                row = sinusoid(number * (image == 0), self.config.width)  # an image is the first frame of its own clip
+                level = torch.cat([level, row.repeat(len(z), 1).to(level)], dim=1)
+        level = level if self.mlp is None else self.mlp(level)
         return Told(level, shared, frames, turn, bias)
-
-    def _numbers(self, layer: nn.Module, frames: int, images: int, h: Tensor) -> Float[Tensor, "bf c 1 1"]:
-        """What each frame of a clip is told of its number; an image is the first frame of its own."""
-        number = nnf.pad(torch.arange(frames - images, device=h.device), (0, images))
-        told = layer(sinusoid(number, self.config.width))
-        return told.repeat(len(h) // frames, 1)[..., None, None].to(h.dtype)
 
     def _through(self, i: int, h: Tensor, told: Told) -> Tensor:
         """Level i on the way down, all that lies below it, and level i on the way back."""

@@ -250,4 +250,4 @@ def test_numbered_frames_know_where_in_time_they_are():
             beside = network(torch.cat([picture, picture[:, :, :1]], 2), torch.zeros(1), Cond(), images=1)
         alike = torch.allclose(made[:, :, 0], made[:, :, 3], atol=1e-5)
         assert alike is not numbered
-        torch.testing.assert_close(beside[:, :, :4], made, atol=1e-5, rtol=0)  # an image behind it has no number
+        torch.testing.assert_close(beside[:, :, :4], made, atol=1e-5, rtol=0)
