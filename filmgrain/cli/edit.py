@@ -105,21 +105,13 @@ def _model(run: Path, settings: list[str] | None, device: str) -> "tuple[Diffusi
 
 def _read(path: Path, model: "DiffusionModel") -> "Tensor":
     """A picture or video as the model's data: scaled and cropped to its size, as many frames as it makes."""
-    import torch
+    from ..data.given import read_video
 
-    from ..data.transforms import cover
-    from ..files.video import read
-
-    channels, *frames, height, width = model.shape
-    clip = read(path, size=lambda h, w: cover(h, w, (height, width)))
+    x, frames = read_video(path, model.shape), model.shape[1:-2]
     wanted = frames[0] if frames else 1
-    if len(clip.frames) < wanted:
-        raise Usage(f"{path} has {len(clip.frames)} frames, and the model makes {wanted}; give a longer one")
-    top, left = ((have - want) // 2 for have, want in zip(clip.frames.shape[1:3], (height, width), strict=True))
-    pixels = clip.frames[:wanted, top : top + height, left : left + width]
-    x = torch.from_numpy(pixels.copy()).permute(3, 0, 1, 2).float() / 127.5 - 1
-    x = x if channels == 3 else x.mean(0, keepdim=True).expand(channels, *x.shape[1:])
-    return (x if frames else x[:, 0]).contiguous().to(next(model.parameters()).device)
+    if x.shape[1] < wanted:
+        raise Usage(f"{path} has {x.shape[1]} frames, and the model makes {wanted}; give a longer one")
+    return (x[:, :wanted] if frames else x[:, 0]).contiguous().to(next(model.parameters()).device)
 
 
 def _beside(path: Path, word: str, made: "Tensor") -> Path:

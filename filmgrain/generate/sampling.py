@@ -127,10 +127,22 @@ def walk_from(
 
     Levels stay on the host whatever the device, so that no sampler ever waits for it to know where it is.
     """
-    module = find("samplers", config.sampler)
-    noise = {"noise": Draw(seed, tuple(ids)).noise} if _takes_noise(module) else {}
     denoiser = denoiser_of(model, config, len(z), conditional=cond is not None)
-    return module.sample(denoiser, z, levels, cond or model.null(len(z)), **noise, **config.options)
+    return walk_by(denoiser, z, levels, cond or model.null(len(z)), config, Draw(seed, tuple(ids)))
+
+
+def walk_by(
+    denoiser: Denoiser,
+    z: Float[Tensor, "b *chw"],
+    levels: Float[Tensor, " levels"],
+    cond: Cond,
+    config: Config,
+    draw: Draw,
+) -> Iterator[Step]:
+    """The same by any denoiser: of config, only the sampler and its options count."""
+    module = find("samplers", config.sampler)
+    noise = {"noise": draw.noise} if _takes_noise(module) else {}
+    return module.sample(denoiser, z, levels, cond, **noise, **config.options)
 
 
 def denoiser_of(model: DiffusionModel, config: Config, count: int, *, conditional: bool = False) -> Denoiser:

@@ -59,7 +59,7 @@ def batches(
     The model is in evaluation mode until the last batch has been drawn, or the iterator is closed.
     """
     config, shape = config or Config(), shape or model.shape
-    count, given = _each(model, given or {}, count)
+    count, given = of_each(model, given or {}, count)
     if count < 1 or batch < 1:
         raise ValueError(f"count={count}, batch={batch}: both are numbers of samples; use 1 or more")
     was_training = model.training
@@ -87,7 +87,7 @@ def _end(model: DiffusionModel, steps: Iterator[Step], watch: Callable[[Step], N
     return model.codec.decode(step.z).clamp(-1, 1).cpu()
 
 
-def _each(
+def of_each(
     model: DiffusionModel, given: Mapping[str, Sequence[Any]], count: int | None
 ) -> tuple[int, dict[str, Sequence[Any]]]:
     """The number of samples, and the value of each condition for each of them. Raises ValueError."""
