@@ -63,7 +63,6 @@ def forked(scaled: Scaled, requests: int, replies: int) -> NoReturn:
     Nothing else that its parent has open stays open in it, the lock of a run least of all.
     """
     gc.freeze()  # what the parent left behind is not this one's to close
-    os.setsid()  # a Ctrl-C is the parent's to answer
     first, last = sorted((requests, replies))
     os.closerange(3, first)
     os.closerange(first + 1, last)
