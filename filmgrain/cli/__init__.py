@@ -28,11 +28,14 @@ from . import (
     plan,
     report,
     sample,
+    shard,
     show,
     train,
     watch,
 )
 
+data = typer.Typer(name="data", help="Make data ready to be read.")
+data.command("shard")(shard.shard)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
@@ -41,6 +44,7 @@ app.command("denoise")(edit.denoise)
 app.command("vary")(edit.vary)
 app.command("between")(edit.between)
 app.command("plan")(plan.plan)
+app.add_typer(data)
 app.command("show")(show.show)
 app.command("curve")(curve.curve)
 app.command("watch")(watch.watch)

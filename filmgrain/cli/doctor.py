@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option
 
 from .console import progress, say
+from .datasets import is_folder
 from .errors import Usage
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def doctor(
     history = History(path) if os.path.isdir(path / "checkpoints") or os.path.isfile(path / "metrics.jsonl") else None
     recipe = _recipe(target, history, settings or [])
     said: list[Finding] = []
-    look = _look(recipe, said, needed=history is None and os.path.isdir(path)) if data else None
+    look = _look(recipe, said, needed=history is None and is_folder(target)) if data else None
     subjects: list[object] = [look] if look else []
     subjects += [_plan(recipe, look, target), _machine(recipe, history, target)]
     subjects += [history, *_weights(path)] if history else []
@@ -58,7 +59,7 @@ def _recipe(target: str, history: "History | None", settings: list[str]) -> "Rec
     if history:
         recipe = recipes.load(history.folder / "recipe.toml")
     else:
-        recipe = explained(target)[0] if os.path.isdir(target) else recipes.load(target)
+        recipe = explained(target)[0] if is_folder(target) else recipes.load(target)
     return recipes.override(recipe, settings)
 
 

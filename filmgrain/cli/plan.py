@@ -21,7 +21,7 @@ SHOWN = 20  # files without --all
 
 
 def plan(
-    folder: Annotated[str, Argument(help="Folder of videos or pictures.")],
+    folder: Annotated[str, Argument(help="Folder of videos or pictures, or a URL of tar shards.")],
     settings: Annotated[
         list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change the recipe: data.frames=8, ...")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option
 
 from .console import console, progress, say
+from .datasets import is_folder, same
 from .errors import Usage
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _fresh(target: str) -> "Recipe":
 
     if not target:
         raise Usage("give a folder of videos or pictures, or a recipe; or go on with a run: --resume --run DIR")
-    if not Path(target).is_dir():
+    if not is_folder(target):
         return recipes.load(target)
     if os.path.isdir(Path(target) / "checkpoints"):  # where Path.is_dir raises, the listing says why
         raise Usage(f"{target} is a run; to go on with it: filmgrain train --resume --run {target}")
@@ -97,12 +98,12 @@ def _resumed(target: str, run: Path) -> "Recipe":
     from .. import runs
     from ..recipe_toml import literal
 
-    if target and not Path(target).is_dir():
+    if target and not is_folder(target):
         return recipes.load(target)
     own = runs.recipe_of(run)
     if target and not hasattr(own.data, "folder"):
         raise Usage(f"{run} was not trained on a folder; leave out {target}")
-    if target and Path(target).resolve() != Path(getattr(own.data, "folder", "")).resolve():
+    if target and not same(target, getattr(own.data, "folder", "")):
         return recipes.override(own, [f"data.folder={literal(target)}"])
     return own
 

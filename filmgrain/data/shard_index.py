@@ -33,6 +33,7 @@ class Told:
 
     count: int = 0
     labels: list[str] = field(default_factory=list)  # names of classes, each once
+    unlabelled: int = 0  # those without
     captions: bool = False  # whether one of them has one
 
 
@@ -43,7 +44,8 @@ class Head:
     version: int = VERSION
     bytes: int  # of the shard
     sha256: str = ""  # of the shard; "" where none has looked
-    made_of: str = ""  # what `shard_writer` made the shard of; "" for one of others
+    made_of: str = ""  # hash of what `shard_writer` made the shard of; "" for one of others
+    left_out: list[list[str]] = field(default_factory=list)  # files that were to be in it, and why they are not
     pictures: Told
     clips: Told
     refused: list[list[str]] = field(default_factory=list)  # member and reason
@@ -62,7 +64,9 @@ def head_of(found: Index, **of_shard: Any) -> Head:
 
 def _told(rows: list[Row]) -> Told:
     labels = in_order(row.label for row in rows if row.label is not None)
-    return Told(count=len(rows), labels=labels, captions=any(row.caption is not None for row in rows))
+    unlabelled = sum(row.label is None for row in rows)
+    captions = any(row.caption is not None for row in rows)
+    return Told(count=len(rows), labels=labels, unlabelled=unlabelled, captions=captions)
 
 
 def text(head: Head, rows: list[Row]) -> str:

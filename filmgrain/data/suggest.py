@@ -1,21 +1,28 @@
 """Settings that suit what lies in a folder, chosen from what its files say of themselves, with a reason for each.
 
-An archive of a known format goes first, then videos, then pictures, then tar shards.
+An archive of a known format goes first, then videos, then pictures, then tar shards. Those of a URL, and those that
+would be too much for the disk of the cache once they are decoded, are read as they are needed.
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..files.member import Member
+from ..files.remote import is_url
 from ..files.video import Info
-from . import NoData, cache, cifar, cifar_files, idx, image_folder, shard_index, shards, video_folder
+from . import NoData, cache, cifar, cifar_files, idx, image_folder, shards, stream, video_folder
+from . import shard_index as indices
+from . import shard_source as sources
 from .annotations import annotations, in_order
 from .choices import for_clips, probed, size, some
 from .likeness import unlike
 from .listing import Listing, look, nothing
+
+STREAMED = 16  # shards of a URL whose rows are looked at
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,10 @@ def suggest(folder: str, *, largest: int = 64) -> Suggestion:
 
     The shorter side of videos and pictures is at most `largest` pixels. Raises `NoData` if nothing is usable.
     """
+    if is_url(folder) or sources.expanded(folder) != [folder]:
+        return _stream(folder, largest)
+    if folder.endswith(".tar") and os.path.isfile(folder):
+        return _shards(folder, largest)
     if os.path.isdir(folder):
         if idx.sets(Path(folder)):
             return _idx(folder)
@@ -87,16 +98,48 @@ def _pictures(listing: Listing, stills: Mapping[Path, Info], largest: int, films
 
 def _shards(folder: str, largest: int) -> Suggestion:
     found = shards.find(Path(folder))
-    rows = [(path, row) for path in found for row in shard_index.index(path, cache.folder()).rows]
+    rows = [(path, row) for path in found for row in indices.index(path, cache.folder()).rows]
     moves = 2 * sum(row.moves for _, row in rows) > len(rows)
-    kept = [(path, row) for path, row in rows if row.moves == moves]
-    infos = dict(probed(some([Member(path, row.name, row.offset, row.size) for path, row in kept])))
-    classes = in_order(row.label for _, row in kept if row.label is not None)
+    kept = {Member(path, row.name, row.offset, row.size): row for path, row in rows if row.moves == moves}
+    infos = dict(probed(some(list(kept))))
     if not infos:
         raise NoData(f"{folder} holds no usable picture or video in its {len(found)} tar shards")
     what = f'name="shards": {len(kept):,} {"videos" if moves else "pictures"} in {len(found)} tar shards'
+    settings, reasons, fps = _settings(infos, moves, largest)
+    decoded = 3 * settings["height"] * settings["width"] * sum(row.frames for row in kept.values())
+    if decoded > _free(cache.folder()) / 2:
+        return _stream(folder, largest)
+    classes = in_order(row.label for row in kept.values() if row.label is not None)
+    return Suggestion(shards.Config(folder=folder, **settings), [what, *reasons], fps, tuple(classes))
+
+
+def _stream(folder: str, largest: int) -> Suggestion:
+    """Of a few shards their rows, of the others what their heads say."""
+    found = sources.find(folder, stream.Config(folder=folder).shelf, cache.folder()).shards
+    heads = [indices.head(shard.index) for shard in found]
+    counts = [sum(kind.count for kind in kinds) for kinds in zip(*((h.pictures, h.clips) for h in heads), strict=True)]
+    moves = counts[1] > counts[0]
+    infos: dict[Member, Info] = {}
+    for shard in found[:: -(-len(found) // STREAMED)]:
+        for _, row in indices.rows(shard.index):
+            if row.moves == moves:
+                member = Member(Path(shard.name), row.name, row.offset, row.size)
+                infos[member] = Info(row.frames, row.height, row.width, row.duration)
+    if not infos:
+        raise NoData(f"{folder} holds no usable picture or video in its {len(found)} tar shards")
+    labels = in_order(label for head in heads for label in (head.clips if moves else head.pictures).labels)
+    what = f'name="stream": {counts[moves]:,} {"videos" if moves else "pictures"} in {len(found)} shards, as needed'
+    settings, reasons, fps = _settings(infos, moves, largest)
+    return Suggestion(stream.Config(folder=folder, **settings), [what, *reasons], fps, tuple(labels))
+
+
+def _settings(infos: Mapping[Member, Info], moves: bool, largest: int) -> tuple[dict[str, Any], list[str], float]:
     if moves:
-        settings, reasons, fps = for_clips(infos, largest)
-        return Suggestion(shards.Config(folder=folder, **settings), [what, *reasons], fps, tuple(classes))
+        return for_clips(infos, largest)
     settings, why = size(list(infos.values()), largest)
-    return Suggestion(shards.Config(folder=folder, **settings), [what, why], classes=tuple(classes))
+    return settings, [why], Suggestion.fps
+
+
+def _free(folder: Path) -> int:
+    """Bytes on the disk of a folder that may not be there yet."""
+    return shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.is_dir())).free
