@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, list[str]] = {  # room: the rooms that it may import; a ro
     "autoencoders": ["blocks"],
     "networks": ["blocks", "diffusion"],
     "clip": ["blocks"],
-    "conditioning": ["autoencoders", "diffusion", "clip"],
+    "conditioning": ["autoencoders", "diffusion", "clip", "files"],
     "model": ["blocks", "autoencoders", "diffusion", "networks", "clip", "conditioning"],
     "generate": ["model", "samplers", "guidance", "blocks", "diffusion", "files", "rooms"],
     "training": ["files"],

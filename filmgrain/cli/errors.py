@@ -23,6 +23,7 @@ CODES = {
     "filmgrain.files.fsio.Damaged": 65,
     "filmgrain.files.tensors.Malformed": 65,
     "filmgrain.interop.Refused": 65,
+    "filmgrain.conditioning.encoder.NoEncoder": 65,
     "filmgrain.runs.NotARun": 65,
     "filmgrain.watching.history.NoRun": 65,
     "filmgrain.training.checkpoint.Mismatch": 65,
