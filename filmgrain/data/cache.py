@@ -1,9 +1,9 @@
 """Decoded clips on disk, so that a file is decoded once and never again.
 
-An entry is uint8 frames (3, f, h, w) in a memory-mapped .npy, as training takes them, with their times in a .json
-beside it. Its name is the sha256 of what it was made from: the file's content, the size it was scaled to cover, the
-background shown through it, and the version of this format. A renamed file keeps its entry, a changed one does not find
-the old.
+An entry is a file: uint8 frames (3, f, h, w), as training takes them, memory-mapped; what there is to say of them, in
+JSON; the length of the JSON in 8 bytes, and the crc32 of all this in 4. Its name is the sha256 of what it was made of:
+the file's content, the size it was scaled to cover, the background shown through it, and the version of this format. A
+renamed file keeps its entry, a changed one does not find the old.
 """
 
 import hashlib
@@ -11,8 +11,9 @@ import json
 import mmap
 import os
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from ..files.member import Member
 from ..files.video import Clip, read
 from .transforms import cover
 
-VERSION = 2
+VERSION = 3
 OPEN = 128  # entries that stay mapped, each with a file open, of which many systems allow 256 or 1024
+MAPPED = 1 << 18  # bytes from which to map a file takes less than to read it
 Source = Path | Member  # of an entry: a file, a folder of frames, or a file inside of a tar
 
 
@@ -53,20 +55,23 @@ class Entry:
     height: int  # pixels of the source
     width: int  # pixels of the source
     shape: tuple[int, ...]  # of the frames, (c, f, h, w)
-    checksum: int  # crc32 of the frames
-    path: str  # of the frames
+    path: str  # in the cache
 
     def frames(self) -> np.ndarray:
         status = os.stat(self.path)
-        return _mapped(self.path, self.shape, status.st_ino, status.st_size, status.st_mtime_ns)
+        return _frames(self.path, self.shape, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(OPEN)
-def _mapped(path: str, shape: tuple[int, ...], *_status: int) -> np.ndarray:
-    """The frames of a sound entry; np.load takes three times as long."""
+def _frames(path: str, shape: tuple[int, ...], *_status: int) -> np.ndarray:
+    return np.frombuffer(_content(path), np.uint8, count=prod(shape)).reshape(shape)
+
+
+def _content(path: str) -> bytes | mmap.mmap:
     with open(path, "rb") as file:
-        pixels = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return np.frombuffer(pixels, np.uint8, offset=len(pixels) - prod(shape)).reshape(shape)
+        if os.fstat(file.fileno()).st_size < MAPPED:
+            return file.read()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def folder(given: str = "") -> Path:
@@ -82,25 +87,19 @@ def digest_of(path: Source) -> str:
         return path.digest
     if path.is_dir():
         return hashlib.sha256("".join(map(digest_of, pictures_in(path))).encode()).hexdigest()
-    status = path.stat()
-    return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-@cache  # a run makes several datasets of one folder, which may hold terabytes
-def _digest(path: Path, *_status: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find(digest: str, scaled: Scaled) -> Entry | None:
     """The entry of a content, if it is there and undamaged."""
-    frames, about = _paths(digest, scaled)
     try:
-        entry = entry_of(json.loads(about.read_bytes()), scaled)
-        pixels = np.load(frames, mmap_mode="r")
-        sound = pixels.shape == entry.shape and pixels.dtype == np.uint8
-        return entry if sound and zlib.crc32(pixels.data) == entry.checksum else None
-    except (OSError, ValueError, TypeError, LookupError, OverflowError):
+        content = _content(_path(digest, scaled))
+        if zlib.crc32(memoryview(content)[:-4]) != int.from_bytes(content[-4:], "little"):
+            return None
+        length = int.from_bytes(content[-12:-4], "little")
+        return entry_of(json.loads(content[-12 - length : -12]), scaled)
+    except (OSError, ValueError):
         return None
 
 
@@ -113,7 +112,6 @@ def make(source: Source, digest: str, scaled: Scaled) -> Entry:
         return cover(height, width, (scaled.height, scaled.width))
 
     clip: Clip = read(source, background=scaled.background, size=size)
-    frames, about = _paths(digest, scaled)
     pixels = np.ascontiguousarray(clip.frames.transpose(3, 0, 1, 2))
     said = {
         "digest": digest,
@@ -122,27 +120,31 @@ def make(source: Source, digest: str, scaled: Scaled) -> Entry:
         "height": sizes[0][0],
         "width": sizes[0][1],
         "shape": pixels.shape,
-        "checksum": zlib.crc32(pixels.data),
     }
-    frames.parent.mkdir(parents=True, exist_ok=True)
-    part = frames.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.save(file, pixels)
-        part.replace(frames)
-        part.write_text(json.dumps(said))
-        part.replace(about)  # last: an entry without it does not exist
-    finally:
-        part.unlink(missing_ok=True)
+    _write(_path(digest, scaled), pixels, json.dumps(said).encode())
     return entry_of(said, scaled)
 
 
+def _write(path: str, pixels: np.ndarray, said: bytes) -> None:
+    tail = said + len(said).to_bytes(8, "little")
+    tail += zlib.crc32(tail, zlib.crc32(pixels.data)).to_bytes(4, "little")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as file:
+            file.write(pixels.data)
+            file.write(tail)
+        os.replace(part, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(part)
+        raise
+
+
 def entry_of(said: dict[str, Any], scaled: Scaled) -> Entry:
-    """An entry of what the .json beside it says."""
-    frames, _ = _paths(said["digest"], scaled)
-    return Entry(**said | {"shape": tuple(said["shape"])}, path=str(frames))
+    """An entry of what its JSON says."""
+    return Entry(**said | {"shape": tuple(said["shape"])}, path=_path(said["digest"], scaled))
 
 
-def _paths(digest: str, scaled: Scaled) -> tuple[Path, Path]:
-    stem = scaled.root / scaled.key(digest)
-    return stem.with_suffix(".npy"), stem.with_suffix(".json")
+def _path(digest: str, scaled: Scaled) -> str:
+    return os.path.join(scaled.root, f"{scaled.key(digest)}.clip")

@@ -5,7 +5,7 @@ lost is one file. `serve` says {} when it is ready; then a line of JSON in, a li
 
     {"path": ..., "member": null}                            a file, or a folder of frames
     {"path": of a tar, "member": [name, offset, size, digest]}
-    {"entry": {...}}                                         it is in the cache now: what its .json says
+    {"entry": {...}}                                         it is in the cache now: what is said of it there
     {"refused": reason}                                      it cannot be
     {"errno": ..., "strerror": ...}                          an error of the cache's own disk
 

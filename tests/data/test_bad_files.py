@@ -121,7 +121,7 @@ def test_who_stops_does_not_wait_for_a_file_that_hangs(
         prepare.prepare(
             [folder / "clip10.gif", folder / "deep" / "a.mp4"], config(folder).scaled, processes=2, progress=stop
         )
-    assert len(list(cache.folder().glob("*.npy"))) == 1  # what hangs for a while is decoded behind that
+    assert len(list(cache.folder().glob("*.clip"))) == 1  # what hangs for a while is decoded behind that
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="is not forked")
