@@ -157,8 +157,8 @@ def _make(
                     _add(tar, f"{number:09d}", file, content, listing, said)
         fsio.sync(part)
         found = tar_index.build(part)
-        with part.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with part.open("rb") as bytes_:
+            digest = hashlib.file_digest(bytes_, "sha256").hexdigest()
         of_shard = {"bytes": part.stat().st_size, "sha256": digest, "made_of": made_of, "left_out": left_out}
         head = shard_index.head_of(found, **of_shard)
         fsio.write_text(path.with_suffix(shard_index.SUFFIX), shard_index.text(head, found.rows))

@@ -96,7 +96,9 @@ def _tried(url: str, ask: Callable[[Any, str], Result]) -> Result:
             reason = " ".join(str(error).split()) or type(error).__name__
             if attempt + 1 < TRIES:
                 time.sleep(WAIT * 2**attempt)
-    raise Unreachable(f"{url}: cannot be read after {TRIES} tries ({reason}); check the network, then --resume")
+    raise Unreachable(
+        f"{url}: cannot be read after {TRIES} tries ({reason}); check the network, and go on with a run by --resume"
+    )
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
