@@ -26,6 +26,7 @@ class Frame:
     colour: str | None
     overlap: float  # of the best drawing, in [0, 1]
     position: tuple[float, float]  # (x, y) in pixels
+    area: float = 0.0  # pixels covered; 0: nothing is there
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def read_frame(frame: np.ndarray, kinds: tuple[str, ...], colours: tuple[str, ..
         named if off <= NEAR else None,
         float(overlap),
         (float(position[0]), float(position[1])),
+        float(area),
     )
 
 

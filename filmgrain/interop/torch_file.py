@@ -106,6 +106,8 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if asked := re.search(r"GLOBAL (\S+)", text):
         return f"its pickle asks for {asked[1]}, and a checkpoint needs tensors and numbers only"
+    if "TorchScript" in text:
+        return "it is a TorchScript archive, a program; where you trust it, save its state_dict() and give that"
     if "PytorchStreamReader" in text or "inline_container" in text or isinstance(error, EOFError):
         return "it is cut short, damaged, or another kind of archive"
     if "WeightsUnpickler" in text or "Invalid magic number" in text or isinstance(error, LookupError) or not text:

@@ -1,4 +1,4 @@
-"""Feature extractors: pictures to vectors, in which samples and data are compared. One a file, each with `load`:
+"""Feature extractors: pictures or clips to vectors, in which samples and data are compared. One a file, with `load`:
 
     load(*, file: Path | None = None, data: Dataset | None = None, called: str = "", progress=...) -> Extractor
 
@@ -24,19 +24,24 @@ from ...interop import Refused, about, torch_file
 from ...interop.state_dict import fit
 
 DIGITS = 4  # of the hash that a name shows
+NOT_FID, NOT_FVD = "not comparable with FID", "not comparable with FVD"
 Progress = Callable[[int, int], None]
+BatchNorm = nn.BatchNorm2d | nn.BatchNorm3d
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extractor:
-    """A network that makes features of pictures, and all that has to be said of it."""
+    """A network that makes features of pictures or of clips, and all that has to be said of it."""
 
-    network: nn.Module  # bytes (b, 3, h, w) to features (b, size); in evaluation mode
+    network: nn.Module  # bytes (b, 3, h, w), or (b, 3, f, h, w), to features (b, size); in evaluation mode
     kind: str  # such as "inception"
     size: int  # features
     resize: str  # how pictures come to the size that the network wants
     fid: bool = False  # its Fréchet distance may be called FID
+    comparable: str = NOT_FID  # with what, where its numbers are printed
     about: str = ""  # whatever else a reader should know
+    clips: bool = False  # takes clips; its Fréchet distance is called fvd
+    frames: int = 1  # the fewest of a clip that it takes
 
     @cached_property
     def sha256(self) -> str:
@@ -52,7 +57,7 @@ class Extractor:
         return f"{self.kind}-{self.sha256[:DIGITS]}"
 
     @torch.no_grad()
-    def __call__(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+    def __call__(self, images: UInt8[Tensor, "b 3 *fhw"]) -> Float[Tensor, "b d"]:
         """Features in float64 on the CPU, computed where the network is."""
         device = next(self.network.parameters()).device
         return self.network(images.to(device)).double().cpu()
@@ -83,8 +88,8 @@ def fill(network: nn.Module, state: dict[str, Tensor], path: Path, kind: str, un
     network.eval().requires_grad_(False)
 
 
-def norm(channels: int, eps: float = 1e-5) -> nn.BatchNorm2d:
+def norm(channels: int, eps: float = 1e-5, of: type[BatchNorm] = nn.BatchNorm2d) -> BatchNorm:
     """A batch norm without its count of batches, which no feature depends on and some files lack."""
-    made = nn.BatchNorm2d(channels, eps=eps)
+    made = of(channels, eps=eps)
     made.num_batches_tracked = None
     return made

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...data import Dataset
 from ...interop import Refused
-from . import Extractor, Progress, fill, norm, read
+from . import NOT_FID, Extractor, Progress, fill, norm, read
 
 FID = "6726825d"  # how the sha256 of the FID checkpoint begins, as its name says
 SIDE = 299  # pixels
@@ -42,7 +42,8 @@ def load(
     with file.open("rb") as opened:
         fid = hashlib.file_digest(opened, "sha256").hexdigest().startswith(FID)
     resize = f"bilinear to {SIDE}x{SIDE} without antialiasing"
-    return Extractor(network=network, kind="inception", size=2048, resize=resize, fid=fid)
+    comparable = "FID" if fid else NOT_FID
+    return Extractor(network=network, kind="inception", size=2048, resize=resize, fid=fid, comparable=comparable)
 
 
 class Inception(nn.Module):

@@ -262,7 +262,7 @@ def test_a_picture_of_28_pixels_is_taken_as_it_is():
 def test_every_extractor_has_the_slot():
     from filmgrain.rooms import find, names
 
-    assert names("evaluate.features") == ["efficientnet_lite0", "inception", "small28"]
+    assert names("evaluate.features") == ["clips32", "efficientnet_lite0", "i3d", "inception", "small28"]
     for name in names("evaluate.features"):
         assert callable(find("evaluate.features", name).load)
 
