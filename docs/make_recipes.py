@@ -37,7 +37,7 @@ def sections() -> Iterator[str]:
             yield from table(CONFIGS[section], section)
             continue
         if section == "conditions":
-            for name in names("conditioning"):
+            for name in (name for name in names("conditioning") if hasattr(find("conditioning", name), "Config")):
                 module = find("conditioning", name)
                 yield f"### [conditions.{name}]\n\n{(module.__doc__ or '').splitlines()[0]}\n"
                 yield from table(module.Config, f"conditions.{name}")
