@@ -59,17 +59,21 @@ def train(
         keeper = Keeper(run, config.keep, Stepper(task, config, place, world), log, world)
         state = keeper.resume() if resume else keeper.start()
         log.say(f"{'resumed at' if resume else 'training from'} step {state.step} on {place}{world}")
-        for note in keeper.stepper.notes:
-            log.say(note)
+        _note(keeper, state, config)
         if rehearse and not resume:
             world.at("the rehearsal")
             with signals.interruptible():
                 world.first(partial(rehearse, run.checkpoints / checkpoint.name_of(0)))
-        if state.step >= config.steps:
-            log.say(
-                f"nothing is left to train: train.steps={config.steps} counts all steps of the run; set more to go on"
-            )
         Loop(task, config, keeper, signals, state).run(batches)
+
+
+def _note(keeper: Keeper, state: State, config: Config) -> None:
+    for note in keeper.stepper.notes:
+        keeper.log.say(note)
+    if state.step >= config.steps:
+        keeper.log.say(
+            f"nothing is left to train: train.steps={config.steps} counts all steps of the run; set more to go on"
+        )
 
 
 def _alone(stack: ExitStack, run: Run) -> None:
