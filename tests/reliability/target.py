@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import tiny.convolutions  # noqa: F401  # so that a recipe may name it
 import torch
 from children import Ended, forked
 from moments import At, watch
