@@ -13,7 +13,7 @@ import numpy as np
 from . import split as splits
 from .cache import Entry
 from .listing import Listing, Refused
-from .samples import Sample, counted
+from .samples import Sample, captioned, counted
 from .transforms import Framed, view
 from .windows import Window
 
@@ -72,7 +72,7 @@ class Clips:
         frames = window.draw(part.times, part.duration, rng) + part.first
         x = view(part.entry.frames(), frames, self.config, rng)
         pace = {"fps": window.fps_of(part.times, part.duration), "frame_skip": window.strides[0]}
-        return {"x": x, "source": part.name, **pace, **part.sample.notes}
+        return {"x": x, "source": part.name, **pace, **part.sample.said(rng)}
 
     def shares(self) -> list[tuple[str, Entry, int]]:
         """Each file's name, entry and items an epoch."""
@@ -87,7 +87,11 @@ class Clips:
         if classes:
             labels = [part.sample.notes["label"] for part in self.parts]
             lines.append(counted(self.split, classes, labels, "clips"))
-        return lines
+        return lines + captioned(self.split, [part.sample for part in self.parts], "clips")
+
+    def texts(self) -> list[str]:
+        """Every caption."""
+        return [caption for part in self.parts for caption in part.sample.captions]
 
 
 def moving(listing: Listing, samples: Sequence[Sample]) -> list[Sample]:

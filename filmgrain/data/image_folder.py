@@ -11,7 +11,7 @@ from typing import Any
 from . import cache
 from . import prepare as decoders
 from . import split as splits
-from .annotations import LABELS, annotations, folder_of
+from .annotations import LABELS, annotations, check_captions, folder_of
 from .cache import Entry, Scaled
 from .listing import look, nothing
 from .prepare import Progress
@@ -30,6 +30,7 @@ class Config:
     labels: str = (
         "auto"  # of "folders", "metadata" (.jsonl) or "none"; "auto": metadata, else folders if all lie in some
     )
+    captions: str = "auto"  # of .txt, .jsonl and .csv; "folders": where there are none, folders' names; or "none"
     crop: str = "centre"  # of what the size's shape leaves over: "centre" or "random"
     flip: bool = False  # left and right exchanged in half of the items
     background: tuple[int, int, int] = (255, 255, 255)  # RGB behind what is transparent
@@ -41,6 +42,7 @@ class Config:
         check(self.height, self.width, self.crop, self.background)
         decoders.check(self.processes)
         splits.check("train", self.held_out)
+        check_captions(self.captions)
         if self.labels not in LABELS:
             raise ValueError(f'labels="{self.labels}" is unknown; use one of {", ".join(LABELS)}')
 
@@ -65,7 +67,7 @@ class Dataset:
         self.config, self.split = config, split
         self.listing = look(config.folder)
         self.refused = self.listing.refused
-        said = annotations(self.listing, config.labels)
+        said = annotations(self.listing, config.labels, config.captions)
         self.classes = said.classes
         files = self.listing.stills
         samples = collect(self.listing, files, said, config.scaled, config.processes, progress)
@@ -81,6 +83,9 @@ class Dataset:
 
     def shares(self) -> list[tuple[str, Entry, int]]:
         return self.stills.shares()
+
+    def texts(self) -> list[str]:
+        return self.stills.texts()
 
     def summary(self) -> list[str]:
         lines = self.stills.summary(self.classes)

@@ -1,5 +1,6 @@
 """Decoded files, what is said of each, and which of them are of a split: what formats of files have in common."""
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,17 @@ class Sample:
     entry: Entry = field(repr=False)
     notes: dict[str, Any]  # what its items have beside x: "label" and "caption", if its neighbours have them too
     split: str = ""  # that the folder or the archive it lies in is named after; "" for none
+    further: tuple[str, ...] = ()  # captions, if it has several
+
+    def said(self, rng: random.Random) -> dict[str, Any]:
+        """Its notes as an item has them: of several captions one, drawn."""
+        if not self.further:
+            return self.notes
+        return self.notes | {"caption": rng.choice((self.notes["caption"], *self.further))}
+
+    @property
+    def captions(self) -> list[str]:
+        return [caption for caption in (self.notes.get("caption", ""), *self.further) if caption]
 
 
 def collect(
@@ -46,7 +58,8 @@ def collect(
         notes: dict[str, Any] = {"label": classes[said.labels[file]]} if classes else {}
         if said.captions:
             notes["caption"] = said.captions.get(file, "")
-        samples.append(Sample(listing.name(file), result, notes, said.splits.get(file, "")))
+        further = tuple(said.further.get(file, ()))
+        samples.append(Sample(listing.name(file), result, notes, said.splits.get(file, ""), further))
     listing.refused.sort(key=lambda refused: refused.path)
     return samples
 
@@ -57,6 +70,15 @@ def of_split(samples: Sequence[Sample], fraction: float, split: str) -> list[Sam
         return [sample for sample in samples if sample.split == split]
     held_out = splits.by_content([sample.entry.digest for sample in samples], fraction)
     return [sample for sample in samples if (sample.entry.digest in held_out) == (split == "held_out")]
+
+
+def captioned(split: str, samples: Sequence[Sample], what: str) -> list[str]:
+    """A line on how many have a caption, where any has."""
+    counts = [len(sample.captions) for sample in samples]
+    if not any(counts):
+        return []
+    several = f", {sum(counts):,} in all, of which one is drawn" if max(counts) > 1 else ""
+    return [f"{split}: captions of {sum(map(bool, counts)):,} of {len(counts):,} {what}{several}"]
 
 
 def counted(split: str, classes: Sequence[str], labels: Sequence[int], what: str = "pictures") -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import split as splits
 from .cache import Entry
-from .samples import Sample, counted, of_split
+from .samples import Sample, captioned, counted, of_split
 from .transforms import Framed, view
 
 
@@ -23,7 +23,7 @@ class Stills:
     def item(self, index: int, rng: random.Random) -> dict[str, Any]:
         sample = self.samples[index]
         x = view(sample.entry.frames(), [0], self.config, rng)
-        return {"x": x[:, 0], "source": sample.name, **sample.notes}
+        return {"x": x[:, 0], "source": sample.name, **sample.said(rng)}
 
     def shares(self) -> list[tuple[str, Entry, int]]:
         """Each file's name, entry and items an epoch."""
@@ -38,4 +38,8 @@ class Stills:
         lines = [f"{self.split}: {len(self):,} pictures of {' to '.join(sizes)} pixels"]
         if classes:
             lines.append(counted(self.split, classes, [sample.notes["label"] for sample in self.samples]))
-        return lines
+        return lines + captioned(self.split, self.samples, "pictures")
+
+    def texts(self) -> list[str]:
+        """Every caption."""
+        return [caption for sample in self.samples for caption in sample.captions]

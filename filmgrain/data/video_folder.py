@@ -11,7 +11,7 @@ from typing import Any
 from . import cache
 from . import prepare as decoders
 from . import split as splits
-from .annotations import Annotations
+from .annotations import annotations, check_captions
 from .cache import Entry, Scaled
 from .clips import STILL, Clips, moving
 from .listing import look, nothing
@@ -32,6 +32,7 @@ class Config:
     fps: float = 0.0  # frames a second, resampled by the files' time stamps; 0: each file's own frames
     stride: int | tuple[int, ...] = 1  # frames of the file from one of an item's to the next; [1, 4]: either
     short: str = "loop"  # clips shorter than an item go on from the start ("loop") or backwards ("mirror")
+    captions: str = "auto"  # of .txt, .jsonl and .csv; "folders": where there are none, folders' names; or "none"
     crop: str = "centre"  # of what the size's shape leaves over: "centre" or "random"
     flip: bool = False  # left and right exchanged in half of the items
     background: tuple[int, int, int] = (255, 255, 255)  # RGB behind what is transparent
@@ -43,6 +44,7 @@ class Config:
         check(self.height, self.width, self.crop, self.background)
         decoders.check(self.processes)
         splits.check("train", self.held_out)
+        check_captions(self.captions)
         _ = self.window  # checks its own fields
 
     @property
@@ -67,7 +69,8 @@ class Dataset:
         self.config, self.split = config, split
         self.listing = look(config.folder)
         self.refused = self.listing.refused
-        files, said = self.listing.videos, Annotations()
+        files = self.listing.videos
+        said = annotations(self.listing, "none", config.captions, files)
         for path in self.listing.stills:
             if path.suffix.lower() == ".gif":
                 self.listing.refuse(path, STILL)
@@ -85,6 +88,9 @@ class Dataset:
 
     def shares(self) -> list[tuple[str, Entry, int]]:
         return self.clips.shares()
+
+    def texts(self) -> list[str]:
+        return self.clips.texts()
 
     def summary(self) -> list[str]:
         lines = self.clips.summary()

@@ -192,7 +192,7 @@ def test_what_is_wrong_in_metadata_is_named_and_the_rest_used(tmp_path: Path) ->
     for name in "abc":
         picture(tmp_path / f"{name}.png")
     bad = [b"{no json", b"[1]", {"text": "x"}, {"file_name": "../a.png"}, {"file_name": "nowhere.png"}]
-    bad += [{"file_name": "a.png", "label": 1.5}, {"file_name": "b.png", "text": ["x"]}, b"[" * 5000, b"\xff\xfe"]
+    bad += [{"file_name": "a.png", "label": 1.5}, {"file_name": "b.png", "text": [1]}, b"[" * 5000, b"\xff\xfe"]
     metadata(tmp_path / "metadata.jsonl", *bad, {"file_name": "c.png", "text": "fine \ud800"})
     data = dataset(tmp_path)
     assert [refused.path for refused in data.refused] == ["metadata.jsonl"]
