@@ -55,7 +55,8 @@ def view(clip: np.ndarray, frames: Sequence[int] | np.ndarray, config: Framed, r
 def in_a_row(frames: Sequence[int] | np.ndarray) -> Sequence[int] | np.ndarray | slice:
     """As a slice, of which NumPy makes no copy, if each frame is the one after the one before."""
     first = int(frames[0])
-    return slice(first, first + len(frames)) if np.array_equal(frames, range(first, first + len(frames))) else frames
+    row = np.arange(first, first + len(frames))
+    return slice(first, first + len(frames)) if np.array_equal(frames, row) else frames
 
 
 def flipped(x: np.ndarray, flip: bool, rng: random.Random) -> np.ndarray:
