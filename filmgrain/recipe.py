@@ -9,25 +9,33 @@
     [train]                            training.Config
     [sample]                           generate.sampling.Config
 
-A `name` may be the dotted path of one's own module.
+A `name` may be the dotted path of one's own module; reading a file imports none that is not trusted (rooms.py).
 """
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import MISSING, dataclass, field, fields
+from contextlib import nullcontext
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from . import model, recipe_toml
 from .generate.sampling import Config as Sampling
 from .recipe_toml import RecipeError, Table
-from .rooms import find, name_of, names, nearest
+from .rooms import find, foreign, name_of, names, nearest
 from .training.config import Config as Training
 
 __all__ = ["Recipe", "RecipeError", "dumps", "load", "loads", "override", "shipped"]
 
 FORMAT = 1  # of the file; raised when an older version would misread it
 ROOMS = {"data": "data", "network": "networks", "codec": "autoencoders", "task": "tasks"}  # sections with a name
+SLOTS = {  # by which a module is one of a room
+    "data": "Dataset",
+    "networks": "Network",
+    "autoencoders": "Codec",
+    "tasks": "Task",
+    "conditioning": "Conditioner",
+}
 USUAL = {"codec": "pixels", "task": "diffusion"}  # names that may be left out
 CONFIGS: dict[str, type] = {"diffusion": model.Config, "train": Training, "sample": Sampling}  # sections without
 FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parent.parent / "recipes")  # in a wheel; in a checkout
@@ -128,11 +136,17 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def loads(text: str, *, source: str = "recipe") -> Recipe:
-    """The recipe of a TOML text. Raises `RecipeError`, whose one line begins with `source`."""
+def loads(text: str, *, source: str = "recipe", trusted: bool = False) -> Recipe:
+    """The recipe of a TOML text. Raises `RecipeError`, whose one line begins with `source`.
+
+    trusted: whether a dotted path in it may import a module; of a file that may be anybody's it may not.
+    """
     try:
-        return _recipe(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValueError) as error:  # RecipeError is a ValueError
+        with nullcontext() if trusted else foreign():
+            return _recipe(tomllib.loads(text))
+    except RecursionError:
+        raise RecipeError(f"{source}: its tables are nested hundreds deep; a recipe's are two or three") from None
+    except ValueError as error:  # TOMLDecodeError and RecipeError are such
         raise RecipeError(f"{source}: {error}") from None
 
 
@@ -223,10 +237,7 @@ def _section(section: str, table: Table) -> Any:
 
 
 def _condition(name: str, table: Any) -> Any:
-    try:
-        cls = _config_in("conditioning", name)
-    except ValueError:
-        cls = None
+    cls = _config_in("conditioning", name, "conditions")
     if cls is None:
         raise RecipeError(f"there is no condition [conditions.{name}]{nearest(name, _choices('conditioning'))}")
     if not isinstance(table, dict):
@@ -240,22 +251,23 @@ def _config(section: str, name: Any) -> type:
     if not isinstance(name, str):
         given = "no name" if name is None else f"the name {recipe_toml.literal(name)}"
         raise RecipeError(f"[{section}] has {given}; use one of {', '.join(_choices(room))}")
-    try:
-        cls = _config_in(room, name)
-    except ValueError as error:
-        if "." in name:
-            raise RecipeError(f"{section}.name: {error}") from None
-        cls = None
+    cls = _config_in(room, name, f"{section}.name")
     if cls is None:
         raise RecipeError(f'{section}.name="{name}" is unknown{nearest(name, _choices(room))}')
     return cls
 
 
-def _config_in(room: str, name: str) -> type | None:
-    """A module's own Config; the rooms hold other files too, without one."""
-    module = find(room, name)
+def _config_in(room: str, name: str, where: str = "") -> type | None:
+    """A module's own Config. None where there is no such module, or it is another kind of file."""
+    try:
+        module = find(room, name)
+    except ValueError as error:
+        if "." in name:
+            raise RecipeError(f"{where}: {error}") from None
+        return None
     cls = getattr(module, "Config", None)
-    return cls if cls is not None and cls.__module__ == module.__name__ else None
+    its_own = isinstance(cls, type) and is_dataclass(cls) and cls.__module__ == module.__name__
+    return cls if its_own and hasattr(module, SLOTS[room]) else None
 
 
 def _choices(room: str) -> list[str]:

@@ -100,7 +100,9 @@ def test_sections_that_must_be_named():
     assert "moving_shapes" in refused('[network]\nname = "unet3d"')
     assert "loader" not in refused('[data]\nname = "x"\n[network]\nname = "unet3d"')  # a file of data/, but no dataset
     assert 'data.name="loader" is unknown' in refused('[data]\nname = "loader"\n[network]\nname = "unet3d"')
-    assert 'data.name: "no.such" of data cannot be imported' in refused('[data]\nname = "no.such"')
+    assert 'data.name: "no.such" of data is code from elsewhere' in refused('[data]\nname = "no.such"')
+    with pytest.raises(RecipeError, match=r'data\.name: "no\.such" of data cannot be imported'):
+        loads('[data]\nname = "no.such"', trusted=True)
 
 
 def test_a_required_field_is_asked_for():
@@ -199,10 +201,12 @@ def test_ones_own_module_by_dotted_path(tmp_path, monkeypatch):
     (tmp_path / "my_data.py").write_text(
         "from dataclasses import dataclass\n@dataclass(frozen=True, kw_only=True)\nclass Config:\n    size: int = 8\n"
         "    @property\n    def shape(self): return 3, self.size, self.size, self.size\n"
+        "class Dataset: ...\n"
     )
     (tmp_path / "mine").mkdir()
     (tmp_path / "my_data.py").rename(tmp_path / "mine" / "data.py")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("FILMGRAIN_MODULES", "other, mine")
     recipe = loads(MINIMAL.replace("moving_shapes", "mine.data") + "[data.x]\n".replace("[data.x]\n", ""))
     assert recipe.data.shape == (3, 8, 8, 8)
     assert loads(dumps(recipe)) == recipe

@@ -68,7 +68,7 @@ def _train(target: str, run: Path | None, resume: bool, changes: list[str], worl
         return recipes.dumps(recipes.override(recipe, changes)), str(run or _free(target)), again
 
     text, name, again = world.share(world.first(chosen))
-    recipe, folder = recipes.loads(text), Path(name)
+    recipe, folder = recipes.loads(text, trusted=True), Path(name)  # what the first process has read and accepted
     data = world.in_turn(lambda: _tell(recipe))
     say(f"run: {folder}")
     runs.train(recipe, folder, resume=again, data=data, world=world)
@@ -142,6 +142,6 @@ def _tell(recipe: "Recipe") -> "dict[str, Dataset]":
     say(*(f"  {line}" for line in dict.fromkeys(lines)))  # both name the files that were left out
     say(f"network: {name_of(recipe.network)}, {parameters(blueprint(recipe)):,} parameters")
     items = train.steps * train.batch * train.accumulate
-    say(*(f"warning: {sentence}" for sentence in runs.warnings(recipe)))
+    say(*(f"warning: {sentence}" for sentence in [*runs.warnings(recipe), *runs.unread(recipe, data["train"])]))
     say(f"train: {train.steps:,} steps of {train.batch * train.accumulate} items ({items:,}), lr {train.lr:g}")
     return data
