@@ -21,7 +21,10 @@ from . import (
     errors,
     evaluate,
     export,
+    extend,
     import_,
+    inpaint,
+    interpolate,
     likelihood,
     oracle,
     pack,
@@ -31,6 +34,7 @@ from . import (
     shard,
     show,
     train,
+    upscale,
     watch,
 )
 
@@ -43,6 +47,10 @@ app.command("sample")(sample.command)
 app.command("denoise")(edit.denoise)
 app.command("vary")(edit.vary)
 app.command("between")(edit.between)
+app.command("extend")(extend.command)
+app.command("interpolate")(interpolate.command)
+app.command("upscale")(upscale.command)
+app.command("inpaint")(inpaint.command)
 app.command("plan")(plan.plan)
 app.add_typer(data)
 app.command("show")(show.show)

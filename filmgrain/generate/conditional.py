@@ -109,9 +109,9 @@ def drawer(
             try:
                 x0 = finished(walk_by(denoiser, z, levels, cond, config, own))
             except NotFinite:
-                pull.check(how.weight)  # which may be why
+                pull.check(how)  # which may be why
                 raise
-        pull.check(how.weight)
+        pull.check(how)
         return torch.where(given.mask, given.x, model.codec.decode(x0).clamp(-1, 1)).cpu()
 
     return draw
@@ -162,15 +162,15 @@ class Pull:
 
         return denoiser
 
-    def check(self, weight: float) -> None:
-        """Raises Diverged."""
-        if not self.moved:
+    def check(self, how: Conditional) -> None:
+        """Raises Diverged. Guidance by the covariance has no weight and solves for its step."""
+        if not self.moved or how.method == "covariance":
             return
         moved = torch.stack(self.moved)
         last, farthest = moved[-1].item(), moved.max().item()
         if not (last <= LAST and farthest <= FARTHEST):
             raise Diverged(
-                f"guidance by weight={weight:g} diverged: it moved x0, whose range is 2, by up to {farthest:.2g}, "
+                f"guidance by weight={how.weight:g} diverged: it moved x0, whose range is 2, by up to {farthest:.2g}, "
                 f"and by {last:.2g} at the last step; use a smaller weight or more steps"
             )
 
