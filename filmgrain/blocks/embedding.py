@@ -53,6 +53,21 @@ def mlp(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers[1:])
 
 
+def places(z: Float[Tensor, "b c f h w"], images: int = 0) -> Float[Tensor, "1 3 f h w"]:
+    """Frame, row and column of each pixel, from end to end of the clip, each of unit variance.
+
+    Convolutions and relative positions know none of these, but by what their padding tells. The last `images` frames
+    are clips of one frame, which is at 0.
+    """
+
+    def even(count: int) -> Tensor:
+        return (2 * torch.arange(count, device=z.device) + 1 - count) / count * math.sqrt(3)
+
+    frames, height, width = z.shape[2:]
+    time = nnf.pad(even(frames - images), (0, images))
+    return torch.stack(torch.meshgrid(time, even(height), even(width), indexing="ij")).to(z.dtype)[None]
+
+
 class Turn(NamedTuple):
     """What turns the features of each frame by its angles."""
 

@@ -14,6 +14,9 @@ computed. A block is called as a module, with features and whatever else it need
 
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from ..diffusion.cond import Cond
 
 
@@ -33,6 +36,12 @@ def check_doors(config: Any, cond: Cond) -> None:
             raise ValueError(
                 f"the condition has {door} of {given} features; the network was made for {setting}={made_for}"
             )
+
+
+def maps_of(z: Float[Tensor, "b c *fhw"], maps: Float[Tensor, "b m *any"]) -> Float[Tensor, "b m *fhw"]:
+    """A condition's maps beside z. Of one pixel, as a null may be, they are repeated; a picture's are of one frame."""
+    maps = maps.to(z)
+    return (maps if maps.ndim == z.ndim else maps[:, :, None]).expand(-1, -1, *z.shape[2:])
 
 
 def check_positive(config: Any, *settings: str) -> None:

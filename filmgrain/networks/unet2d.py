@@ -23,7 +23,7 @@ from ..blocks.resample import pad_to
 from ..blocks.residual import PreNormBlock, activate, zeroed
 from ..blocks.unet import UNet
 from ..diffusion.cond import Cond
-from . import check_attention, check_doors, check_groups, check_mults, check_not_negative, check_positive
+from . import check_attention, check_doors, check_groups, check_mults, check_not_negative, check_positive, maps_of
 
 MODULATIONS = ("film", "add")
 
@@ -146,7 +146,7 @@ class Network(nn.Module):
         level = self.level(logsnr if self.takes_steps else noise_position(logsnr), None)
         if self.condition is not None:
             level = level + self.condition(cond.vector)
-        x = z if cond.maps is None else torch.cat([z, cond.maps.to(z)], dim=1)
+        x = z if cond.maps is None else torch.cat([z, maps_of(z, cond.maps)], dim=1)
         patch, halvings = self.config.patch, len(self.config.mults) - 1
         h, inside = pad_to(x, patch * 2**halvings)
         h = nnf.pixel_unshuffle(h, patch).contiguous(memory_format=torch.channels_last)

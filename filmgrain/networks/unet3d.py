@@ -30,15 +30,15 @@ from ..blocks.embedding import (
     logsnr_position,
     mlp,
     noise_position,
+    places,
     rotary,
-    sinusoid,
 )
 from ..blocks.memory import Memory
 from ..blocks.norm import ClipGroupNorm, LayerNorm, RMSNorm
 from ..blocks.resample import down, pad_to, up
 from ..blocks.residual import ResidualBlock
 from ..diffusion.cond import Cond
-from . import check_attention, check_doors, check_mults, check_not_negative, check_positive
+from . import check_attention, check_doors, check_mults, check_not_negative, check_positive, maps_of
 
 NORMS = ("rms", "group")
 POSITIONS: dict[str, Callable[[Tensor], Tensor]] = {"angle": noise_position, "logsnr": logsnr_position}
@@ -62,7 +62,7 @@ class Config:
     kernel: int = 7  # pixels (of patches, if any) a side of the first convolution; odd
     patch: int = 1  # pixels of z a side that make one position of the network; 2 costs a quarter
     level: str = "angle"  # what is embedded of the noise level: "angle", finest in the noise, or "logsnr", even
-    numbered: bool = False  # tell each frame its number in the clip; else it knows the others by their distance alone
+    coordinates: bool = False  # tell each pixel its place in the clip, as three further channels of z
     condition: int = 0  # features of the condition's vector; 0 for none
     condition_layers: int = 0  # of an MLP through which noise level and condition go, joined; 0: they go as they are
     condition_width: int = 1024  # features of each of that MLP's layers
@@ -162,7 +162,7 @@ class Network(nn.Module):
         self.takes_steps = config.takes_steps
         widths = [config.width, *(m * config.width for m in config.mults)]
         pixels = config.patch**2
-        told = 4 * config.width + config.condition + config.width * config.numbered
+        told = 4 * config.width + config.condition
         depth, level = config.condition_layers, config.condition_width if config.condition_layers else told
         norm = RMSNorm if config.norm == "rms" else partial(ClipGroupNorm, 8)
         block = partial(ResidualBlock, level=level, norm=norm, dropout=config.dropout)
@@ -171,7 +171,7 @@ class Network(nn.Module):
         self.level = LevelEmbedding(config.width)
         self.mlp = mlp(told, *[level] * depth) if depth else None
         self.position = RelativePosition(max(map(config.heads_of, widths)))
-        inputs = (config.channels + config.maps) * pixels
+        inputs = (config.channels + config.maps + 3 * config.coordinates) * pixels
         self.first = nn.Conv2d(inputs, config.width, config.kernel, padding=config.kernel // 2)
         self.first_temporal = attention(TemporalAttention, config, config.width) if config.attends(0) else None
 
@@ -208,7 +208,9 @@ class Network(nn.Module):
             return self(z[:, :, None], logsnr, cond)[:, :, 0]
         check_doors(self.config, cond)
         b, patch, told = len(z), self.config.patch, self._told(z, logsnr, cond, images)
-        x = z if cond.maps is None else torch.cat([z, cond.maps.to(z).reshape(b, -1, *z.shape[2:])], dim=1)
+        x = z if cond.maps is None else torch.cat([z, maps_of(z, cond.maps)], dim=1)
+        if self.config.coordinates:
+            x = torch.cat([x, places(z, images).expand(b, -1, -1, -1, -1)], dim=1)
         h, inside = pad_to(rearrange(x, "b c f h w -> (b f) c h w"), patch * 2 ** len(self.downsample))
         h = nnf.pixel_unshuffle(h, patch).contiguous(memory_format=torch.channels_last)
         h = self.first(h)
@@ -227,13 +229,9 @@ class Network(nn.Module):
         if images:
             self.config.check_joint()
             bias = apart(bias, images)
-        if images or self.config.numbered:  # a row for each frame
-            shared, number = 1, torch.arange(frames, device=z.device)
-            image = number.sub(frames - images - 1).clamp(min=0)  # 0 ... 0, 1, 2 ...
-            level = rearrange(level.unflatten(0, (len(z), 1 + images))[:, image], "b f d -> (b f) d")
-            if self.config.numbered:
-                row = sinusoid(number * (image == 0), self.config.width)  # an image is the first frame of its own clip
-                level = torch.cat([level, row.repeat(len(z), 1).to(level)], dim=1)
+            shared = 1
+            row = torch.arange(frames, device=z.device).sub(frames - images - 1).clamp(min=0)  # 0 ... 0, 1, 2 ...
+            level = rearrange(level.unflatten(0, (len(z), 1 + images))[:, row], "b f d -> (b f) d")
         level = level if self.mlp is None else self.mlp(level)
         return Told(level, shared, frames, turn, bias)
 

@@ -13,7 +13,7 @@ MAKES = {
     "conditional": {"condition": 5},
     "paper": {"condition": 5, "condition_layers": 2, "condition_width": 24, "heads": 0, "attention": (1,)}
     | {"linear_attention": False, "full_attention": True, "level": "logsnr", "blocks": 3, "dropout": 0.1},
-    "numbered": {"numbered": True},
+    "coordinates": {"coordinates": True},
     "patches": {"patch": 2, "linear_attention": False},
 }
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from filmgrain.blocks.attention import TemporalAttention
+from filmgrain.blocks.embedding import places
 from filmgrain.blocks.residual import ResidualBlock
 from filmgrain.diffusion.cond import Cond
 from filmgrain.networks.unet3d import Config, Network
@@ -240,14 +241,23 @@ def test_features_are_dropped_in_training_alone():
     assert not torch.equal(*(network(z, torch.zeros(1), Cond()) for _ in range(2)))
 
 
-def test_numbered_frames_know_where_in_time_they_are():
-    picture = torch.randn(1, 3, 1, 8, 8).expand(-1, -1, 4, -1, -1)  # the same in each frame
-    for numbered in (False, True):
+def test_coordinates_tell_each_pixel_where_it_is():
+    grey = torch.zeros(1, 3, 4, 8, 8)
+    for told in (False, True):
         torch.manual_seed(0)
-        network = small(numbered=numbered)
+        network = small(coordinates=told)
         with torch.no_grad():
-            made = network(picture, torch.zeros(1), Cond())
-            beside = network(torch.cat([picture, picture[:, :, :1]], 2), torch.zeros(1), Cond(), images=1)
-        alike = torch.allclose(made[:, :, 0], made[:, :, 3], atol=1e-5)
-        assert alike is not numbered
+            made = network(grey, torch.zeros(1), Cond())
+            beside = network(torch.cat([grey, grey[:, :, :1]], 2), torch.zeros(1), Cond(), images=1)
+        assert torch.allclose(made[:, :, 0], made[:, :, 3], atol=1e-5) is not told
         torch.testing.assert_close(beside[:, :, :4], made, atol=1e-5, rtol=0)
+
+
+def test_places_are_even_and_those_of_images_in_the_middle():
+    where = places(torch.empty(2, 1, 40, 32, 64))
+    assert where.shape == (1, 3, 40, 32, 64)
+    for i, axis in enumerate((2, 3, 4)):
+        assert where[0, i].mean() == pytest.approx(0, abs=1e-6) and where[0, i].var() == pytest.approx(1, abs=2e-3)
+        assert (where[0, i].diff(dim=axis - 2) > 0).all()
+    some = places(torch.empty(1, 1, 7, 2, 2), images=3)
+    assert torch.equal(some[:, :, :4], places(torch.empty(1, 1, 4, 2, 2))) and not some[:, 0, 4:].any()
