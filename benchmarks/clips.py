@@ -1,24 +1,23 @@
 """Frames a second from a folder of GIFs to batches of tensors: the peer's Dataset; ours at first, and from its cache.
 
+Ours keeps freed memory, as a training run does.
+
 python benchmarks/clips.py REPEATS THREADS        {"peer": [...], "first pass": [...], "cached": [...]} as JSON
 """
 
 import json
-import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
-from paired import in_turn
+from apart import measured, serve
 from PIL import Image
-
-from filmgrain.data.loader import Loader
-from filmgrain.data.video_folder import Config, Dataset
 
 COUNT, FRAMES, SIDE, BATCH = 96, 16, 64, 8
 
@@ -35,54 +34,73 @@ def write(folder: Path) -> None:
         first.save(folder / f"{number:04d}.gif", save_all=True, append_images=rest, duration=100, loop=0)
 
 
-def peer(folder: Path) -> Iterator[Any]:
+def peer(root: Path) -> Callable[[], float]:
     """As its Trainer reads them, but for the copy to a GPU."""
-    from video_diffusion_pytorch.video_diffusion_pytorch import Dataset as Gifs
+    import torch
+    from video_diffusion_pytorch.video_diffusion_pytorch import Dataset
 
-    gifs = Gifs(folder, SIDE, num_frames=FRAMES)
-    return iter(torch.utils.data.DataLoader(gifs, batch_size=BATCH, shuffle=True))
+    def run() -> float:
+        start = perf_counter()
+        gifs = Dataset(root / "gifs", SIDE, num_frames=FRAMES)
+        frames = sum(len(x) * FRAMES for x in torch.utils.data.DataLoader(gifs, batch_size=BATCH, shuffle=True))
+        assert frames == COUNT * FRAMES
+        return perf_counter() - start
+
+    return run
 
 
-def ours(folder: Path, cache: str, processes: int) -> Iterator[Any]:
+def ours(root: Path, cache: Path, processes: int = 0) -> Any:
+    """Our batches, without end."""
+    from filmgrain.data.loader import Loader
+    from filmgrain.data.video_folder import Config, Dataset
+
     make = {"frames": FRAMES, "height": SIDE, "width": SIDE, "held_out": 0.0, "processes": processes}
-    batches = Loader(Dataset(Config(folder=str(folder), cache=cache, **make)), batch=BATCH, seed=0).batches()
-    return (next(batches)["x"] for _ in range(COUNT // BATCH))
+    return Loader(Dataset(Config(folder=str(root / "gifs"), cache=str(cache), **make)), batch=BATCH, seed=0).batches()
 
 
-def passing(batches: Callable[[], Iterator[Any]]) -> float:
-    """Seconds of a pass over all clips."""
-    start = perf_counter()
-    frames = sum(len(x) * FRAMES for x in batches())
-    assert frames == COUNT * FRAMES
-    return perf_counter() - start
-
-
-def drawing(batches: Iterator[Any]) -> float:
-    """Seconds of a pass by a loader that is there already."""
-    start = perf_counter()
+def pass_over(batches: Any) -> None:
     for _ in range(COUNT // BATCH):
         next(batches)
-    return perf_counter() - start
+
+
+def first(processes: int, root: Path) -> Callable[[], float]:
+    new = (root / f"cache-{processes}-{number}" for number in count())
+
+    def run() -> float:
+        start = perf_counter()
+        pass_over(ours(root, next(new), processes))
+        return perf_counter() - start
+
+    return run
+
+
+def cached(root: Path) -> Callable[[], float]:
+    batches = ours(root, root / "cache")
+
+    def run() -> float:
+        start = perf_counter()
+        pass_over(batches)
+        return perf_counter() - start
+
+    return run
+
+
+SIDES = {"peer": peer, "first pass": partial(first, 0), "first pass, one process": partial(first, 1), "cached": cached}
 
 
 def main() -> None:
+    if sys.argv[1] == "--side":
+        name, root = sys.argv[2], Path(sys.argv[3])
+        if name != "peer":
+            from filmgrain import keep_freed_memory
+
+            keep_freed_memory()
+        return serve(SIDES[name](root))
     repeats, threads = map(int, sys.argv[1:])
-    torch.set_num_threads(threads)
-    os.environ["TQDM_DISABLE"] = "1"
     with tempfile.TemporaryDirectory() as root:
-        folder = Path(root) / "gifs"
-        folder.mkdir()
-        write(folder)
-        new = (str(Path(root) / f"cache-{number}") for number in range(10**6))
-        make = {"frames": FRAMES, "height": SIDE, "width": SIDE, "held_out": 0.0, "cache": f"{root}/cache"}
-        cached = Loader(Dataset(Config(folder=str(folder), **make)), batch=BATCH, seed=0).batches()
-        sides = {
-            "peer": lambda: passing(lambda: peer(folder)),
-            "first pass": lambda: passing(lambda: ours(folder, next(new), 0)),
-            "first pass, one process": lambda: passing(lambda: ours(folder, next(new), 1)),
-            "cached": lambda: drawing(cached),
-        }
-        rounds = in_turn(sides, repeats)
+        (Path(root) / "gifs").mkdir()
+        write(Path(root) / "gifs")
+        rounds = measured(__file__, SIDES, Path(root), repeats, threads)
     print(json.dumps({"frames": COUNT * FRAMES, "seconds": rounds}))
 
 

@@ -31,6 +31,8 @@ def page(results: Results) -> list[str]:
         lines += ["### Start-up", "", *startup(results["startup"]), ""]
     if "clips" in results:
         lines += ["### Clips to batches", "", *clips(results["clips"]), ""]
+    if "pictures" in results:
+        lines += ["### Pictures to batches", "", *pictures(results["pictures"]), ""]
     if "growth" in results:
         lines += ["### Growth", "", "![seconds by frames, side and batch](pictures/growth.png)", ""]
     if any("operations" in entry for entry in cases.values()):
@@ -127,6 +129,16 @@ def clips(results: Results) -> list[str]:
         verdict = ("", "") if bound is None else (f"≥ {bound:g}×", "yes" if times >= bound else "**no**")
         rows.append((side, f"{frames / median(values):,.0f}", f"{cautious(times, at_least=True, digits=1)}×", *verdict))
     return table(("", "frames a second", "times the peer's", "target", "met"), rows)
+
+
+def pictures(results: Results) -> list[str]:
+    """A row a side; the first is the peer, and what is of no folder is not compared with it."""
+    (peer, theirs), *own = results["seconds"].items()
+    rows = [(peer, f"{results['pictures'] / median(theirs):,.0f}", "1.0×")]
+    for side, values in own:
+        times = f"{cautious(ratio(theirs, values).median, at_least=True, digits=1)}×" if "folder" in side else ""
+        rows.append((side, f"{results['pictures'] / median(values):,.0f}", times))
+    return table(("", "pictures a second", "times the peer's"), rows)
 
 
 def operations(cases: Mapping[str, Results]) -> list[str]:

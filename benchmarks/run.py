@@ -29,7 +29,7 @@ from sides import SIDES, USUAL
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 RESULTS = HERE / "results.json"
-OTHERS = ("startup", "clips", "growth")
+OTHERS = ("startup", "clips", "pictures", "growth")
 TIMED = ("forward", "step", "sample")
 MEASURES = ("agreement", *TIMED, "memory", "operations", "flops")
 
@@ -138,8 +138,9 @@ def other(name: str, repeats: int, threads: int) -> dict[str, Any]:
             "help_imports_torch": startup.help_imports_torch(),
             **provenance(),
         }
-    if name == "clips":
-        return json.loads(_output(sys.executable, str(HERE / "clips.py"), str(repeats), str(threads))) | provenance()
+    if name in ("clips", "pictures"):
+        script = str(HERE / f"{name}.py")
+        return json.loads(_output(sys.executable, script, str(repeats), str(threads))) | provenance()
     found = growth.measured(max(1, repeats // 2), threads)
     growth.plot(found, DOCS / "pictures" / "growth.png")
     return found

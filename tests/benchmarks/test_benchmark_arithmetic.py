@@ -99,3 +99,9 @@ def test_the_page_is_written_between_its_marks(of, tmp_path):
     text = path.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert "| cached | 100 | 20.0× | ≥ 30× | **no** |" in text
+
+
+def test_of_pictures_those_of_a_folder_are_compared(of):
+    seconds = {"peer, a folder": [1.0, 2.0], "image_folder": [0.1, 0.2], "idx": [0.05, 0.05]}
+    lines = of("page").pictures({"pictures": 30, "seconds": seconds})
+    assert lines[-3:] == ["| peer, a folder | 20 | 1.0× |", "| image_folder | 200 | 10.0× |", "| idx | 600 |  |"]
