@@ -57,6 +57,13 @@ def warnings(recipe: Recipe) -> list[str]:
     return [*sampling.warnings(recipe.diffusion, recipe.sample), *of_task(recipe.diffusion)]
 
 
+def unread(recipe: Recipe, data: Dataset) -> list[str]:
+    """What the conditions will not read of the data's captions: a sentence each. Built-in data are not asked."""
+    texts: list[str] = getattr(data, "texts", list)()
+    readers = [config for config in recipe.conditions.values() if hasattr(config, "remarks")] if texts else []
+    return [remark for config in readers for remark in config.remarks(texts)]
+
+
 def datasets(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> dict[str, Dataset]:
     """The data of both splits, "train" and "held_out". Files are decoded here, if at all: progress(done, total).
 

@@ -86,8 +86,9 @@ def _plan(recipe: "Recipe", look: "Look | None", target: str) -> object:
 
     if look is None:
         return Plan(recipe=recipe, where=target)
-    captions = any(item.caption is not None for item in look.seen)
-    return Plan(recipe=recipe, where=target, items=look.train, classes=look.classes, captions=captions)
+    texts = [item.caption for item in look.seen if item.caption is not None]
+    told = {"items": look.train, "classes": look.classes, "captions": bool(texts), "texts": tuple(filter(None, texts))}
+    return Plan(recipe=recipe, where=target, **told)  # type: ignore[arg-type]  # a dict of several types
 
 
 def _machine(recipe: "Recipe", history: "History | None", target: str) -> "Machine":

@@ -10,10 +10,12 @@ from typer import Argument, Option
 from .. import __version__
 from .console import say
 from .errors import Usage, usage
+from .wishes import heard
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..diffusion.cond import Cond
     from ..generate.sampling import Config
     from ..model import DiffusionModel
 
@@ -49,6 +51,7 @@ def vary(
     run: RunFolder,
     file: File,
     logsnr: Annotated[float, Option(help="Level up to which noise is added; lower changes more, such as 2, 0 or -2.")],
+    prompt: Annotated[str, Option(metavar="TEXT", help="What to show, of a run with captions.")] = "",
     out: Out = None,
     seed: Seed = 0,
     settings: Settings = None,
@@ -60,8 +63,9 @@ def vary(
     model, config = _model(run, settings, device)
     x = _read(file, model)[None]
     with usage():
-        made = edit.vary(model, x, logsnr, config=config, seed=seed)
-    _write(made[0], out or _beside(file, "varied", made[0]), config, run=run, file=file, logsnr=logsnr, seed=seed)
+        made = edit.vary(model, x, logsnr, config=config, seed=seed, cond=_said(run, model, prompt))
+    how = {"run": run, "file": file, "logsnr": logsnr, "seed": seed} | ({"prompt": prompt} if prompt else {})
+    _write(made[0], out or _beside(file, "varied", made[0]), config, **how)
 
 
 def between(
@@ -101,6 +105,17 @@ def _model(run: Path, settings: list[str] | None, device: str) -> "tuple[Diffusi
     with usage():
         model = runs.load_checkpoint(checkpoint, device=device)
     return model, override(load(checkpoint / "recipe.toml"), settings or ()).sample
+
+
+def _said(run: Path, model: "DiffusionModel", prompt: str) -> "Cond | None":
+    """The condition of a prompt; what of it is not read is said. None of no prompt."""
+    from .. import runs
+    from ..diffusion.draw import Draw
+
+    if not prompt:
+        return None
+    heard(runs.recipe_of(run), [prompt])
+    return model.condition({"caption": [prompt]}, Draw(0, (0,)))
 
 
 def _read(path: Path, model: "DiffusionModel") -> "Tensor":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..recipe import Recipe
 
 SHOWN = 20  # files without --all
+FEW = 64  # words of a vocabulary that is written out
 
 
 def plan(
@@ -55,6 +56,7 @@ def plan(
     _refusals(refused, every)
     say("", *(line for line in found.summary if not line.startswith("refused ")))
     say("", "chosen, unless you set it otherwise:", *(f"  {reason}" for reason in reasons))
+    _captions(recipe, data["train"])
     _cost(recipe, data)
     typed = [word for setting in settings or () for word in ("--set", setting)]
     say("", f"next: filmgrain train {shlex.join([folder, *typed])}")
@@ -87,6 +89,28 @@ def _refusals(fates: list["Fate"], every: bool) -> None:
 def _rest(count: int, every: bool) -> None:
     if count > SHOWN and not every:
         say(f"  ... and {count - SHOWN} more; --all lists them")
+
+
+def _captions(recipe: "Recipe", data: "Dataset") -> None:
+    """How to train on captions, if there are any and the recipe does not; and what of them it does not read."""
+    from .. import runs
+    from ..conditioning.words import split
+
+    texts: list[str] = getattr(data, "texts", list)()
+    if not texts:
+        return
+    if any(hasattr(config, "remarks") for config in recipe.conditions.values()):
+        say(*(f"warning: {sentence}" for sentence in runs.unread(recipe, data)))
+        return
+    words = sorted({word for text in texts for word in split(text)})
+    say(
+        "",
+        f"captions of {len(words):,} different words are not used; to train on them, add --set network.condition=128",
+    )
+    if len(words) <= FEW:
+        listed = ", ".join(f'"{word}"' for word in words)
+        say(f"  and --set {shlex.quote(f'conditions.words.vocabulary=[{listed}]')}, learned with the model")
+    say("  and --set conditions.text.length=128, a frozen language model (docs/text.md)")
 
 
 def _cost(recipe: "Recipe", data: "dict[str, Dataset]") -> None:

@@ -106,6 +106,9 @@ class Dataset:
     def shares(self) -> list[tuple[str, Entry, int]]:
         return self.content.shares()
 
+    def texts(self) -> list[str]:
+        return self.content.texts()
+
     def summary(self) -> list[str]:
         lines = self.content.summary(self.classes)
         if self.unused:

@@ -20,7 +20,6 @@ STILL = 16  # levels by which some pixel of a clip changes, at least, where some
 MANY = 0.1  # part of the items from which on a note becomes a problem
 UNEVEN = 10  # times as many of the largest class as of the smallest
 SURE = 10  # items a class, in an even sample, from which on counts are told of
-WORDS = 75  # CLIP's tokenizer takes 77 tokens, two of which are its own; a word is one or more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,13 +148,6 @@ def captions_missing(data: Look) -> Iterator[Finding]:
         yield note(data.where, what, "write them")
 
 
-def captions_too_long(data: Look) -> Iterator[Finding]:
-    names = [item.source for item in data.seen if item.caption and len(item.caption.split()) > WORDS]
-    if names:
-        what = f"{len(names):,} captions have more than {WORDS} words: {some(names)}"
-        yield note(data.where, what, "shorten them: text encoders of CLIP's family take 77 tokens and cut off the rest")
-
-
 def classes_unbalanced(data: Look) -> Iterator[Finding]:
     labels = [item.label for item in data.seen if item.label is not None]
     if not data.classes or not labels or (len(data.seen) < data.train and len(labels) < SURE * len(data.classes)):
@@ -184,7 +176,6 @@ CHECKS = (
     duplicates,
     leaked,
     captions_missing,
-    captions_too_long,
     classes_unbalanced,
     held_out_empty,
 )

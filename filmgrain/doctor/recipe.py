@@ -21,6 +21,7 @@ class Plan:
     items: int = 0  # of training an epoch; 0: not known
     classes: list[str] | None = None  # of the data; None: without, or not known
     captions: bool = False  # whether the data have them
+    texts: tuple[str, ...] = ()  # captions of the items that were looked at
 
     @property
     def draws(self) -> int:
@@ -127,6 +128,17 @@ def classes_differ(plan: Plan) -> Iterator[Finding]:
             yield problem(plan.where, what or found, do if what else "train without it")
 
 
+def captions_not_read(plan: Plan) -> Iterator[Finding]:
+    """Of the data's captions, what the recipe's own reader cuts off or does not know."""
+    for name, config in plan.recipe.conditions.items():
+        try:
+            said = config.remarks(plan.texts) if plan.texts and hasattr(config, "remarks") else []
+        except ValueError as error:  # a text encoder that is not there
+            said = [str(error)]
+        for sentence in said:
+            yield note(plan.where, f"conditions.{name}: {sentence}", "write them otherwise, or set it to read more")
+
+
 def _refusal(config: Any, plan: Plan) -> str | None:
     try:
         config.check(classes=plan.classes, captions=plan.captions)
@@ -150,4 +162,5 @@ CHECKS = (
     guidance_without_condition,
     labels_unused,
     classes_differ,
+    captions_not_read,
 )

@@ -38,6 +38,7 @@ logsnr_max = 12.0
 [train]
 steps = 20000
 """)
+WORDED = recipes.override(RECIPE, ['conditions.words.vocabulary=["a", "red", "circle"]', "network.condition=8"])
 LABELLED = recipes.override(RECIPE, ['conditions.label.names=["a", "b"]', "network.condition=8"])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import subjects
 import torch
-from subjects import LABELLED, Clips, event, falling, file, history, item, look, machine, plan, quiet, validated
+from subjects import LABELLED, WORDED, Clips, event, falling, file, history, item, look, machine, plan, quiet, validated
 from subjects import weights as weights_of
 
 from filmgrain.doctor import data, files, recipe, run
@@ -18,7 +18,6 @@ from filmgrain.doctor.examine import SUBJECTS, count, examine
 from filmgrain.rooms import find
 from filmgrain.training.checkpoint import State
 
-LONG = "word " * 76
 LOW_RANGE = [item(low=0, high=1, spread=0.4)]
 CLASSES = [item(label=0)] * 30 + [item(label=1)]
 TRAINED = weights_of()
@@ -58,7 +57,6 @@ CASES: dict[Any, tuple[Any, str, Any]] = {
         "1 of 2 items have an empty caption",
         look(seen=[item(caption="")]),  # none has any
     ),
-    data.captions_too_long: (look(seen=[item(caption=LONG)]), "1 captions", look(seen=[item(caption=LONG[:-5])])),
     data.classes_unbalanced: (
         look(seen=CLASSES, train=31, classes=["cat", "dog"]),
         '30 are "cat" and 1 are "dog"',
@@ -102,6 +100,11 @@ CASES: dict[Any, tuple[Any, str, Any]] = {
         plan(classes=["a", "c"], recipe=LABELLED),
         "they differ in b, c",
         plan(classes=["a", "b"], recipe=LABELLED),
+    ),
+    recipe.captions_not_read: (
+        plan(texts=("a pink circle", "a red one"), captions=True, recipe=WORDED),
+        "conditions.words: pink, one: not of the 3 words",
+        plan(texts=("a red circle",), captions=True, recipe=WORDED),
     ),
     machines.step_too_large: (machine(step=15.0), "would hold 15.0 GB", machine(step=14.0)),
     machines.memory_nearly_full: (machine(seen=15.0), "has held 15.0 of 16.0", machine(seen=14.0)),
