@@ -13,6 +13,7 @@ import hashlib
 import json
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -77,8 +78,7 @@ def trials(root: Path, quick: bool) -> Iterator[Trial]:
 def difference_of(folder: Path, whole: Any) -> str:
     """But for previews of before the loss, which nobody waited for to be on the disk."""
     kept = {name: data for name, data in whole.files.items() if not name.startswith("previews/")}
-    for path in (folder / "previews").glob("step-*"):
-        path.unlink()
+    shutil.rmtree(folder / "previews", ignore_errors=True)
     return difference(folder, whole._replace(files=kept))
 
 
