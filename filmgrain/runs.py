@@ -30,7 +30,7 @@ from .training.run import Run
 from .training.world import ALONE, World
 
 # Of the recipe, between two parts of a run: where the data lie, and how the run is watched.
-MAY_CHANGE = ("sample", "data.folder", "data.cache", "data.processes", "data.room")
+MAY_CHANGE: tuple[str, ...] = ("sample", "data.folder", "data.cache", "data.processes", "data.room")
 MAY_CHANGE += ("task.validation", "task.previews", "task.pictures")
 
 BOX = Path(__file__).parent / "box"  # the run that comes with filmgrain

@@ -28,6 +28,8 @@ class Joint:
                 f"{count} images a clip are frames of other clips, and there is one clip; give more, or pictures"
             )
         self.clips, self.count, self.pictures = clips, count, pictures
+        if hasattr(clips, "index_of"):  # an order of their own
+            self.index_of = clips.index_of
         self.refused = [*getattr(clips, "refused", []), *getattr(pictures, "refused", [])]
 
     def __len__(self) -> int:

@@ -56,6 +56,15 @@ def test_draws_are_functions_of_their_number():
     assert not torch.equal(first["x"], second["x"])
 
 
+def test_clips_with_an_order_of_their_own_keep_it():
+    class Ordered(Numbered):
+        def index_of(self, n, seed):
+            return (7 * n + seed) % 4
+
+    joint = Loader(Joint(Ordered(), 1), batch=1, seed=2)
+    assert [joint.draw(n)["source"] for n in range(4)] == ["2", "1", "0", "3"]
+
+
 def test_what_is_told_of_a_batch_is_of_each_clip_and_its_images_in_turn():
     batch = next(Loader(Joint(Numbered(), 2), batch=2, seed=0).batches())
     said = told(batch)
