@@ -24,7 +24,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| promise | trials | passes | wall time | commit |", "|---|---|---|---|---|"]
     for row in rows:
         name, text = row["promise"], row["text"]
-        counts = f"{row['trials']:,} | {row['passes']:,} | {row['seconds']:,.0f} s"
+        part = ", a part" if row["quick"] else ""
+        counts = f"{row['trials']:,}{part} | {row['passes']:,} | {row['seconds']:,.0f} s"
         lines.append(f"| {name}: {text} | {counts} | {row['commit']} |")
     total = sum(row["seconds"] for row in rows)
     lines += ["", f"Measured on {today} with {where}; in all {total / 60:.0f} minutes.", ""]

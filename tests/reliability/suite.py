@@ -85,6 +85,7 @@ def tried(name: str, folder: Path, quick: bool) -> dict[str, Any]:
     seconds = round(time.monotonic() - began, 1)
     row = {"promise": name, "text": text, "trials": kinds.total(), "passes": passed.total(), "seconds": seconds}
     row |= {
+        "quick": quick,
         "commit": commit(),
         "kinds": {kind: [passed[kind], count] for kind, count in kinds.items()},
         "faults": faults,
