@@ -9,6 +9,7 @@ from filmgrain import runs
 from filmgrain.cli import main
 from filmgrain.cli.wishes import slug
 from filmgrain.files.encode import read_recipe
+from filmgrain.files.video import read
 
 WORDS = """
 [data]
@@ -143,3 +144,26 @@ def test_a_model_without_text_refuses_a_prompt(run, trained, monkeypatch):
 )
 def test_a_prompt_is_a_safe_part_of_a_name(prompt, name):
     assert slug(prompt) == name
+
+
+def test_a_picture_is_varied_towards_a_prompt(run, worded):
+    assert run("sample", str(worded), "--count", "1", "--out", "new").code == 0
+    for out, typed in (("a.gif", ["--prompt", "a red circle"]), ("b.gif", ["--prompt", "a blue square"])):
+        typed += ["--out", out, "--set", "sample.scale=100", "--set", "sample.threshold=none"]
+        assert run("vary", str(worded), "new/000.gif", "--logsnr", "-5", *typed).code == 0
+    assert read_recipe("a.gif")["prompt"] == "a red circle"
+    assert not (read("a.gif").frames == read("b.gif").frames).all()
+
+
+def test_plan_and_train_tell_of_captions(run, clips, cheap):
+    for i, caption in enumerate(("a red circle", "a blue square", "a red moon")):
+        Path(clips, f"{i}.txt").write_text(caption)
+    code, out, _ = run("plan", clips)
+    assert code == 0 and "train: captions of 3 of 6 clips" in out
+    assert "captions of 6 different words are not used" in out and "--set network.condition=128" in out
+    words = 'conditions.words.vocabulary=["a", "red", "blue", "circle", "square"]'
+    assert re.search(r'--set \'conditions\.words\.vocabulary=\["a", "blue", "circle", "moon", "red", "square"\]\'', out)
+    typed = [*cheap, "--set", words, "--set", "network.condition=8", "--set", "data.held_out=0", "--steps", "1"]
+    code, out, err = run("train", clips, "--run", "run", *typed)
+    assert code == 0 and "warning: moon: not of the 5 words" in out + err
+    assert run("sample", "run", "--prompt", "a red circle", "--count", "1", "--steps", "1", "--out", "new").code == 0
