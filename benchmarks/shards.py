@@ -1,8 +1,8 @@
 """Reading from shards against reading from a folder: items a second, and memory after 100, 1,000 and 10,000 reads.
 
-    python benchmarks/shards.py FOLDER [--reads 10000] [--workers 0]
+    python benchmarks/shards.py FOLDER [--kind clips] [--reads 10000] [--workers 0]
 
-Makes pictures and clips in FOLDER once, and shards of them. Each way is a process of its own, which takes batches of 8
+Makes pictures or clips in FOLDER once, and shards of them. Each way is a process of its own, which takes batches of 8
 from the loader and does nothing with them; over HTTP from Python's own server on this machine, which gives no ranges.
 """
 
@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PICTURES, CLIPS = 2_000, 200
+COUNTS = {"pictures": 2_000, "clips": 40}
 BATCH = 8
 MARKS = (100, 1_000, 10_000)  # reads after which memory is looked at
-WAYS = ("folder", "shards", "stream", "stream http")
+WAYS = ("stream", "stream http", "shards", "folder")
 
 
-def made(root: Path) -> None:
-    """JPEGs of 256x256 and MP4s of 48 frames of 128x128, of waves and noise, and shards of both."""
+def made(root: Path, kind: str) -> None:
+    """JPEGs of 256x256 or MP4s of 48 frames of 128x128, of waves and noise, and shards of them."""
     from filmgrain.data.shard_writer import write
     from filmgrain.files.encode import write_mp4
 
@@ -40,20 +40,19 @@ def made(root: Path) -> None:
         pixels = 128 + 90 * np.stack(frames, -1) + draw.normal(0, 6, (side, side, count, 3))
         return pixels.clip(0, 255).astype(np.uint8).transpose(2, 0, 1, 3)
 
-    for kind, count in (("pictures", PICTURES), ("clips", CLIPS)):
-        folder = root / kind
-        if (root / f"{kind}-shards" / "shards.json").exists():
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        for n in range(count):
-            if kind == "pictures":
-                Image.fromarray(waves(1, 256)[0]).save(folder / f"{n:05}.jpg", quality=90)
-            else:
-                write_mp4(folder / f"{n:05}.mp4", waves(48, 128), 24)
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        began = time.monotonic()
-        write(str(folder), root / f"{kind}-shards", size=max(10**6, size // 20))
-        print(f"{kind}: {count:,} files of {size / 1e6:.0f} MB, sharded in {time.monotonic() - began:.1f} s")
+    folder = root / kind
+    if (root / f"{kind}-shards" / "shards.json").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for n in range(COUNTS[kind]):
+        if kind == "pictures":
+            Image.fromarray(waves(1, 256)[0]).save(folder / f"{n:05}.jpg", quality=90)
+        else:
+            write_mp4(folder / f"{n:05}.mp4", waves(48, 128), 24)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    began = time.monotonic()
+    write(str(folder), root / f"{kind}-shards", size=max(10**6, size // 20))
+    print(f"{kind}: {COUNTS[kind]:,} files of {size / 1e6:.0f} MB, sharded in {time.monotonic() - began:.1f} s")
 
 
 def read(way: str, kind: str, place: str, cache: str, reads: int, workers: int) -> dict[str, float]:
@@ -94,7 +93,7 @@ def main() -> None:
         way, place, cache = json.loads(options.one)
         print(json.dumps(read(way, options.kind, place, cache, options.reads, options.workers)))
         return
-    made(root)
+    made(root, options.kind)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

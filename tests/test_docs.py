@@ -72,9 +72,11 @@ def test_a_command_exists(page, words):
         assert (ROOT / words[1]).is_file()
     elif words[0] == "filmgrain":
         command = typer.main.get_command(app)
-        if not words[1].startswith("-") and words[1] != "COMMAND":
-            assert words[1] in command.commands, f"filmgrain has no command {words[1]}"
-            command = command.commands[words[1]]
+        for word in words[1:]:
+            if not hasattr(command, "commands") or word.startswith("-") or word == "COMMAND":
+                break
+            assert word in command.commands, f"filmgrain has no command {word}"
+            command = command.commands[word]
         known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         for word in words[1:]:
             assert not word.startswith("--") or word.partition("=")[0] in known, f"{words[1]} has no {word}"
