@@ -59,8 +59,9 @@ class Clips:
 
     def __init__(self, samples: Sequence[Sample], config: Timed, *, fraction: float, split: str) -> None:
         self.config, self.fraction, self.split = config, fraction, split
-        self.parts = divide(samples, config.window, fraction)[split]
-        self.items = [config.window.items(part.times, part.duration) for part in self.parts]
+        self.window = config.window
+        self.parts = divide(samples, self.window, fraction)[split]
+        self.items = [self.window.items(part.times, part.duration) for part in self.parts]
         self.ends = list(itertools.accumulate(self.items))
 
     def __len__(self) -> int:
@@ -68,7 +69,7 @@ class Clips:
 
     def item(self, index: int, rng: random.Random) -> dict[str, Any]:
         part = self.parts[bisect.bisect_right(self.ends, index)]
-        window = self.config.window.one(rng)
+        window = self.window.one(rng)
         frames = window.draw(part.times, part.duration, rng) + part.first
         x = view(part.entry.frames(), frames, self.config, rng)
         pace = {"fps": window.fps_of(part.times, part.duration), "frame_skip": window.strides[0]}

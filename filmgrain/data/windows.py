@@ -59,7 +59,7 @@ class Window:
         clock, end, step = self._clock(times, duration, self.strides[0])
         moments = step * np.arange(self.frames)
         # Time stamps are rounded (to 10 ms in a GIF), so a frame may count as shown a little before its own.
-        slack = 0.25 * np.diff(clock).min(initial=step)
+        slack = 0.25 * (np.diff(clock).min(initial=step) if self.fps else 1.0)
         starts = int(np.searchsorted(clock, end - moments[-1] - 1e-6 * step))
         if starts:
             moments = clock[rng.randrange(starts)] + moments + slack
