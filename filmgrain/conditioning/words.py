@@ -1,6 +1,6 @@
 """A caption of known words, read by a small encoder that learns with the network: nothing has to be downloaded.
 
-    words -> embedding + position -> transformer -> attention pooling -> Linear -> one vector
+    words -> embedding + position -> transformer -> LayerNorm -> sum -> Linear -> one vector
 
 For captions from a small world, such as "a red circle moving left"; free text is conditioning/text.py's.
 """
@@ -88,16 +88,16 @@ class Conditioner(nn.Module):
         width, heads = config.width, config.heads
         layer = nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
         self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        self.attention = nn.Linear(config.width, 1)  # how much each word has to say
+        self.norm = nn.LayerNorm(config.width)
         self.out = nn.Linear(config.width, vector)
+        nn.init.normal_(self.out.weight, std=config.width**-0.5)  # so that one other word is seen from the first step
         self.nothing = nn.Parameter(torch.zeros(vector))
 
     def forward(self, batch: dict[str, Any], draw: Draw, codec: Codec) -> Cond:
         words = self.read(batch[self.key])
         empty = (words == PADDING).all(1)
         h = self.encoder(self.table(words) + self.position[: words.shape[1]], src_key_padding_mask=_hidden(words))
-        weights = self.attention(h).masked_fill(_hidden(words)[..., None], -torch.inf).softmax(1)
-        vector = self.out((weights * h).sum(1))
+        vector = self.out(self.norm(h).masked_fill((words == PADDING)[..., None], 0).sum(1))
         return Cond(vector=torch.where(empty[:, None], self.nothing, vector))
 
     def read(self, captions: Sequence[str]) -> Int[Tensor, "b n"]:
