@@ -27,4 +27,4 @@ class Conditioner(Protocol):
         """The condition of knowing nothing, for `count` samples."""
 
     def examples(self, count: int) -> Sequence[Any]:
-        """Values of `batch[key]` for previews, the same every time."""
+        """Values of `batch[key]` for previews, the same every time; empty: those of held-out data are."""

@@ -53,7 +53,7 @@ class Conditional:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise ValueError(f'method="{self.method}" is unknown{nearest(self.method, METHODS)}')
+            raise ValueError(f'method="{self.method}" is unknown{nearest(self.method, [*METHODS])}')
         if not 0 <= self.weight < float("inf"):
             raise ValueError(f"weight={self.weight} of guidance is no number of 0 or more; 5 is usual")
         if not 0 <= self.noise < float("inf"):
@@ -157,6 +157,7 @@ class Pull:
     def watched(self, guidance: Denoiser) -> Denoiser:
         def denoiser(z: Tensor, logsnr: Tensor, cond: Cond) -> Tensor:
             x0 = guidance(z, logsnr, cond)
+            assert self.before is not None  # guidance has called this
             self.moved.append((x0 - self.before).flatten(1).square().mean(1).sqrt().max())
             return x0
 
@@ -187,7 +188,7 @@ def _condition(
     staged = given.small is not None and "low_resolution" in model.conditioners
     _, batch = of_each(model, said, len(given.x))
     if staged and given.small is not None:
-        batch |= {"x": enlarged(given.small, given.factor), "augmentation": [how.augmentation] * len(given.x)}
+        batch["x"], batch["augmentation"] = [*enlarged(given.small, given.factor)], [how.augmentation] * len(given.x)
     return model.condition(batch, draw), staged
 
 

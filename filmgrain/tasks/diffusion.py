@@ -143,13 +143,22 @@ class Task:
         """Samples of the same noise each time, as a moving sheet and a film strip."""
         if not self.config.previews:
             return []
-        given = {c.key: c.examples(self.config.previews) for c in self.model.conditions}
+        given = {c.key: c.examples(self.config.previews) or self._held_out(c.key) for c in self.model.conditions}
+        given = {key: values for key, values in given.items() if len(values)}
         x = generate(self.model, self.config.previews, seed=self.seed, config=self.sampling, given=given)
         clips = list(to_uint8(x if x.ndim == 5 else x[:, :, None]).numpy())
         sheet, strip = folder / f"step-{step:08d}.gif", folder / f"step-{step:08d}.png"
         write_gif(sheet, contact_sheet(clips), self.sampling.fps)
         write_png(strip, film_strip(clips))
         return [sheet, strip]
+
+    def _held_out(self, key: str) -> list[Any]:
+        """A value a preview, of held-out items, for a condition that has no examples of its own; none without such."""
+        if self.held_out is None:
+            return []
+        count = self.config.previews
+        values = next(Loader(self.held_out, batch=min(count, len(self.held_out)), seed=self.seed).batches())[key]
+        return [values[i % len(values)] for i in range(count)]
 
     def _losses(self, x: Tensor, cond: Cond, draw: Draw, times: Tensor) -> Tensor:
         """One value an item: the loss at time t of each, with schedule and weighting as before any training."""
