@@ -57,8 +57,6 @@ def phases_of(names: list[str]) -> list[str]:
             phase = "preview"
         elif name.startswith("rename checkpoints/step-"):
             phase = "rotation"
-        elif phase == "rotation" and name.startswith("mkdir ."):
-            phase = "start"
         elif "metrics.jsonl" in name and phase != "first save":
             phase = "rows"
         elif name.startswith("mkdir checkpoints/.tmp") and phase != "first save":
@@ -78,20 +76,21 @@ def torn_writes(root: Path, whole: Left, names: list[str], quick: bool) -> Itera
 def growths(root: Path) -> list[tuple[int, str, int]]:
     """After which moment a file grows, which one, and half-way to its new size."""
     return [
-        (number, path, (before.get(path, 0) + size) // 2)
+        (number, name, (before.get(inode, ("", 0))[1] + size) // 2)
         for number, (before, after) in enumerate(pairwise(sizes_of(root)))
-        for path, size in after.items()
-        if size > before.get(path, 0)
+        for inode, (name, size) in after.items()
+        if size > before.get(inode, ("", 0))[1]
     ]
 
 
-def sizes_of(root: Path) -> list[dict[str, int]]:
-    """The sizes of a run's files at each moment."""
+def sizes_of(root: Path) -> list[dict[str, tuple[str, int]]]:
+    """The names and sizes of a run's files at each moment, by inode: a rename is no growth."""
     folder, log = emptied(root / "sized"), root / "sizes.jsonl"
     log.unlink(missing_ok=True)
 
     def note(name: str) -> None:
-        found = {path.name: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+        files = [(path.name, path.stat()) for path in folder.rglob("*") if path.is_file()]
+        found = {about.st_ino: (name, about.st_size) for name, about in files}
         with log.open("a") as file:
             file.write(json.dumps(found) + "\n")
 
