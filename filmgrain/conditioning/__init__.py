@@ -3,7 +3,9 @@
 A conditioner projects to the widths that the network takes, and owns its null, the condition of knowing nothing: a part
 of the items is trained with it, so that one network is both the conditional and the unconditional model (Ho & Salimans
 2022, Classifier-Free Diffusion Guidance). Config.check(classes=..., captions=...) raises ValueError where the data have
-not what it needs: the names of their classes, or None, and whether their items have captions.
+not what it needs: the names of their classes, or None, and whether their items have captions. A Config whose key is
+"caption" may have remarks(captions), sentences on what of them is not read; and a Conditioner that reads with something
+that is not saved has confirm(), which raises where that is not what it was trained with.
 """
 
 from collections.abc import Sequence
