@@ -15,7 +15,10 @@ class NoData(Exception):
 
 
 class Dataset(Protocol):
-    """What the loader asks of a dataset: a length, and items that are functions of an index and a draw's own dice."""
+    """What the loader asks of a dataset: a length, and items that are functions of an index and a draw's own dice.
+
+    One that is best read in an order of its own also has index_of(n, seed), the item of draw n: each once an epoch.
+    """
 
     def __len__(self) -> int:
         """Items an epoch; 0 is an empty split."""

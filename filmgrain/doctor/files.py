@@ -12,8 +12,9 @@ CROPPED = 0.5  # part of a picture that a crop should leave
 def refused(data: Look) -> Iterator[Finding]:
     bad = [fate for fate in data.fates if fate.refused]
     if bad:
-        say = problem if len(bad) > MANY * len(data.fates) else note
-        what = f"{len(bad):,} of {len(data.fates):,} files are refused, such as {bad[0].path}: {bad[0].refused}"
+        total = len(data.fates) if _used(data) else len(bad) + data.train + data.held_out  # shards tell the bad alone
+        say = problem if len(bad) > MANY * total else note
+        what = f"{len(bad):,} of {total:,} files are refused, such as {bad[0].path}: {bad[0].refused}"
         yield say(data.where, what, "filmgrain plan names them all; mend or remove them")
 
 
