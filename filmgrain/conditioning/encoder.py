@@ -149,7 +149,7 @@ def _fetched(repository: str, revision: str) -> Path:
 
 
 def _positions(kind: str, text: dict[str, Any]) -> int:
-    """Tokens that a network has places for; T5's has any number, and RoBERTa's family counts from behind its padding."""
+    """Tokens that a network has places for; T5's has any number, RoBERTa's family counts from behind its padding."""
     behind = (text.get("pad_token_id") or 0) + 1 if kind in ("roberta", "xlm-roberta", "mpnet") else 0
     return text.get("max_position_embeddings", 77 if kind.startswith("clip") else 1 << 20) - behind
 

@@ -71,7 +71,9 @@ def annotations(
     if captions == "none":
         found.captions, found.further = {}, {}
     elif captions == "folders":
-        found.captions = {path: words for path in files if (words := _words(listing, path))} | found.captions
+        for path in files:
+            if path not in found.captions and (words := _words(listing, path)):
+                found.captions[path] = words
     return found
 
 
@@ -110,7 +112,7 @@ def said_in(row: dict[str, Any]) -> tuple[str | None, str | None]:
 
 def captions_in(row: dict[str, Any]) -> list[str]:
     """All captions in an object of JSON: a text, or a list of them. Raises ValueError."""
-    given = next((row[key] for key in CAPTION_KEYS if row.get(key) is not None), [])
+    given: Any = next((row[key] for key in CAPTION_KEYS if row.get(key) is not None), [])
     captions = given if isinstance(given, list) else [given]
     if wrong := [caption for caption in captions if not isinstance(caption, str)]:
         raise ValueError(f"its caption is no text but {type(wrong[0]).__name__}")
