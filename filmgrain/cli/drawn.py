@@ -78,13 +78,13 @@ def of_model(options: "Options", checkpoint: Path, recipe: "Recipe", data: "Data
     given, said = _given(options, recipe, data, [condition.key for condition in model.conditions])
     say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, config)))
     how: dict[str, Any] = {"seed": options.seed, "config": config, "batch": options.at_once(recipe), "given": given}
-    start = time.monotonic()
+    start, step = time.monotonic(), read_state(checkpoint).step  # a run that trains on may drop this checkpoint
     with progress("sampling") as bar, evaluations(model) as calls:
         drawn = batches(model, count, shape=recipe.data.shape, watch=steps_of(bar, count * config.intervals), **how)
         pictures = torch.cat([part for ids, x in drawn for part in of_samples(x, options.seed, ids.start, show)])
     sampling = {name: value for name, value in asdict(config).items() if name != "fps"} | said
     sampling |= {"weights": options.weights, "precision": str(model.precision).removeprefix("torch.")}
-    made = {"run": str(options.run), "step": read_state(checkpoint).step, "nfe": calls.samples / count}
+    made = {"run": str(options.run), "step": step, "nfe": calls.samples / count}
     made |= {"seconds": round(time.monotonic() - start, 1)}
     return Drawn(pictures, sampling, made, given.get("caption"))
 

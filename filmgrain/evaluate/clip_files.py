@@ -32,7 +32,7 @@ def clips_in(folder: Path) -> list[Path]:
 def of_folder(paths: Sequence[Path], shape: tuple[int, int, int]) -> Pictures:
     """Their bytes (b, 3, f, h, w). Raises NoData for a clip of other (frames, height, width)."""
     for part in parts(len(paths)):
-        yield torch.stack([torch.from_numpy(_read(path, shape)).permute(3, 0, 1, 2) for path in paths[part]])
+        yield torch.stack([torch.tensor(_read(path, shape)).permute(3, 0, 1, 2) for path in paths[part]])
 
 
 def _read(path: Path, shape: tuple[int, int, int]) -> np.ndarray:

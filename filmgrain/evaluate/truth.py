@@ -49,7 +49,9 @@ def _way(reading: Reading, height: int, width: int) -> tuple[str | None, float]:
     seen = [reading.frames[i] for i in times]
     # The walls are as far from the border as the shape reaches: its size, and by it the box, is read from its area.
     radius = np.sqrt(np.median([frame.area for frame in seen]) / AREAS[reading.kind or "circle"])
-    room = np.maximum(np.array([width, height]) - 2 * REACH * radius, 1)
+    room = np.array([width, height]) - 2 * REACH * radius
+    if room.min() <= 0:  # no shape is as large
+        return None, LOST
     way = np.array([frame.position for frame in seen]) - REACH * radius
     best = fits(way, times, room, min(height, width), height)
     distance = min(LOST, *(fit.distance for fit in best))
