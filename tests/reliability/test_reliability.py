@@ -18,7 +18,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What became of all trials, by promise: in a process of their own, which forks them."""
     command = [sys.executable, "suite.py", str(tmp_path_factory.mktemp("reliability")), "--quick"]
     single = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=Path(__file__).parent, env=single, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=Path(__file__).parent, env=single, capture_output=True, text=True, timeout=1800)
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert rows, done.stderr
     return {row["promise"]: row for row in rows}
