@@ -23,7 +23,7 @@ from .generate.videos import NotFinite
 from .model import DiffusionModel
 from .recipe import Recipe
 from .rooms import find, name_of
-from .training import checkpoint, loop
+from .training import bounds, checkpoint, loop
 from .training.config import CHOICES
 from .training.place import Place
 from .training.run import Run
@@ -41,7 +41,15 @@ class NotARun(Exception):
 
 
 def build(recipe: Recipe) -> DiffusionModel:
-    """The model of a recipe, its weights as initialised."""
+    """The model of a recipe, its weights as initialised. Raises RecipeError for one that no machine could hold."""
+    try:
+        with bounds.within(bounds.ANY):
+            return _built(recipe)
+    except bounds.TooLarge as error:
+        raise recipes.RecipeError(f"[network] {error}; make it narrower") from None
+
+
+def _built(recipe: Recipe) -> DiffusionModel:
     network = find("networks", name_of(recipe.network)).Network(recipe.network)
     codec = find("autoencoders", name_of(recipe.codec)).Codec(recipe.codec)
     conditioners = {
@@ -207,12 +215,26 @@ def load_checkpoint(
     if precision not in CHOICES["precision"]:
         raise ValueError(f'precision="{precision}" is unknown; use {", ".join(CHOICES["precision"])}')
     keep_freed_memory()
-    model = build(recipes.load(folder / "recipe.toml"))
+    model = _blank(recipes.load(folder / "recipe.toml"), folder)
     checkpoint.load_model(folder, model, ema=weights == "ema", without=("objective.",))
     for condition in model.conditions:
         getattr(condition, "confirm", lambda: None)()  # that what it reads with is what it was trained with
     place = Place.choose(device, precision)
     return model.to(place.device).eval().lowered(place.dtype)
+
+
+def _blank(recipe: Recipe, folder: Path) -> DiffusionModel:
+    """The model that a checkpoint's weights go into, once it is known to be of their size: its recipe may be anybody's.
+
+    Raises Mismatch before any memory is taken.
+    """
+    shapes = checkpoint.shapes(folder, "model")
+    try:
+        with torch.device("meta"), bounds.within(bounds.of_saved([*shapes.values()])):
+            _built(recipe)
+    except bounds.TooLarge as error:
+        raise checkpoint.Mismatch(f"{folder}: its recipe does not fit its weights: {error}") from None
+    return build(recipe)
 
 
 def newest(run: str | Path) -> Path:

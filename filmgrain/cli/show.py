@@ -57,9 +57,9 @@ def _state(run: Path) -> None:
     say(f"step {read_state(runs.newest(run)).step}; checkpoints: " + _names(Run(folder=run).checkpoints))
     rows = fsio.read_jsonl(Run(folder=run).metrics)
     for key in ("loss", "validation/loss"):
-        row = next((row for row in reversed(rows) if key in row), None)
+        row = next((row for row in reversed(rows) if isinstance(row.get(key), float)), None)
         if row:
-            say(f"{key} {row[key]:.4f} at step {row['step']}")
+            say(f"{key} {row[key]:.4f} at step {row.get('step')}")
     previews = sorted(Run(folder=run).previews.glob("*.gif"))
     if previews:
         say(f"last preview: {previews[-1]}")

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+STEPS_MAX = 1_000_000  # of a table, which is kept in memory
 BETA_MAX = 0.999  # of scaled betas: 1000 / T would carry those of a short chain to 1 and beyond
 ALPHA_BAR_MIN = 2.0**-24  # where zero terminal SNR stops short: log-SNR -16.6, or -72 dB
 
@@ -172,5 +173,7 @@ def _check_betas(steps: int, first: float, last: float) -> None:
 
 
 def _check_steps(steps: int) -> None:
+    if steps > STEPS_MAX:
+        raise ValueError(f"steps={steps} of the schedule are over {STEPS_MAX:,}; use a schedule of continuous time")
     if steps < 2:
         raise ValueError(f"steps={steps} of the schedule is not a number of levels; use 2 or more (Ho et al. use 1000)")

@@ -80,7 +80,7 @@ def verify(folder: Path) -> None:
         expected = {str(name): (int(entry["size"]), str(entry["sha256"])) for name, entry in manifest.items()}
     except FileNotFoundError:
         raise Damaged(folder, f"{folder / MANIFEST} is missing; the folder has lost it or was never finished") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise Damaged(
             folder, f"{folder / MANIFEST} is no manifest ({error}); it was changed after it was saved"
         ) from None
@@ -178,13 +178,15 @@ def append_jsonl(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; a last line torn by a kill is left out, and a missing file has none."""
+    """The rows of a file; what is none, as a last line torn by a kill, is left out; a missing file has none."""
     rows = []
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(row, dict):
+            rows.append(row)
     return rows
 
 

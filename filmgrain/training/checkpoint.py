@@ -87,11 +87,24 @@ def save_sharded(
 
 
 def read_state(folder: Path) -> State:
-    """The counters; raises `NewerFormat`."""
-    about: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    """The counters; raises `NewerFormat`, and `Mismatch` for what is no state."""
+    about = _read_about(folder)
     if about["format"] > FORMAT:
         raise NewerFormat(f"{folder} has format {about['format']}; this version reads up to {FORMAT}: update filmgrain")
     return State(**{name: about[name] for name in State.__dataclass_fields__ if name in about})
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    """state.json, whose manifest may be in order and which may be anybody's all the same."""
+    try:
+        about = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        about = None
+    usual = {"format": FORMAT, "frozen": ""} | asdict(State())
+    named = isinstance(about, dict) and {"format", "frozen"} <= about.keys()
+    if not named or any(type(about.get(name, value)) is not type(value) for name, value in usual.items()):
+        raise Mismatch(f"{folder / 'state.json'} is not the state of a run; take the run as it was written")
+    return about
 
 
 def is_sharded(folder: Path) -> bool:
@@ -105,6 +118,16 @@ def read(folder: Path, kind: str) -> dict[str, Tensor]:
 
         return sharded_state.load(folder, f"{kind}/")
     return tensors.load(folder / f"{kind}.safetensors")
+
+
+def shapes(folder: Path, kind: str) -> dict[str, tuple[int, ...]]:
+    """Of one of `KINDS`, by name: read from headers alone."""
+    if is_sharded(folder):
+        from . import sharded_state
+
+        found = sharded_state.shapes(folder).items()
+        return {name.removeprefix(f"{kind}/"): shape for name, shape in found if name.startswith(f"{kind}/")}
+    return {name: entry.shape for name, entry in tensors.header(folder / f"{kind}.safetensors").tensors.items()}
 
 
 def load_model(
@@ -128,8 +151,7 @@ def load_model(
 
 
 def check_frozen(folder: Path, model: nn.Module) -> None:
-    about = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    if about["frozen"] != frozen_hash(model):
+    if _read_about(folder)["frozen"] != frozen_hash(model):
         raise Mismatch(f"{folder} was trained on other frozen parameters than the model has; load the same ones")
 
 
