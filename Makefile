@@ -4,7 +4,7 @@ VENV := .venv
 PEERS := benchmarks/.venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test reliability check lint types docs benchmark clean
+.PHONY: demo test reliability check lint types audit docs benchmark clean
 
 demo: $(VENV)/core  ## train a small video model on the built-in shapes and sample from it
 	$(BIN)/filmgrain demo
@@ -24,6 +24,9 @@ lint: $(VENV)/test
 
 types: $(VENV)/test
 	$(BIN)/mypy
+
+audit: $(VENV)/test  ## known vulnerabilities of what is installed, where their list can be had
+	.ci/audit
 
 docs: $(VENV)/docs
 	$(BIN)/mkdocs build --strict
