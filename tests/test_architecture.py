@@ -88,8 +88,29 @@ MAX_LINES, MAX_FUNCTION, MAX_PARAMETERS = 300, 40, 8
 SLOTS = {"samplers": {"denoiser", "z", "levels", "cond"}}  # what every function of a room is given, and not counted
 NO_BETTER_NAME = {"utils", "util", "helpers", "helper", "misc", "common"}
 UNSAFE_IMPORTS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-UNSAFE_CALLS = {"eval", "exec", "torch.load", "yaml.load", "yaml.unsafe_load", "os.system", "os.popen"}
-MAY_BE_UNSAFE = {"interop/torch_file.py": {"torch.load"}}  # others' .pt files: weights only, in a child process
+UNSAFE_CALLS = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "importlib.import_module",
+    "runpy.run_path",
+    "runpy.run_module",
+}
+UNSAFE_CALLS |= {
+    "torch.load",
+    "torch.save",
+    "torch.jit.load",
+    "torch.hub.load",
+    "torch.distributed.checkpoint.FileSystemReader",
+}
+UNSAFE_CALLS |= {"yaml.load", "yaml.unsafe_load", "os.system", "os.popen", "subprocess.getoutput"}
+LAST = {name.rpartition(".")[2] for name in UNSAFE_CALLS}
+MAY_BE_UNSAFE = {
+    "interop/torch_file.py": {"torch.load"},  # others' .pt files: weights only, in a child process
+    "rooms.py": {"importlib.import_module"},  # the names of files, and dotted paths: not those that a file says
+    "__init__.py": {"importlib.import_module"},  # the package's own rooms, when a public name is first used
+}
 MAY_NAME_CUDA = {"training/place.py", "training/log.py"}  # picks the device; measures its memory
 
 
@@ -158,11 +179,13 @@ def calls(tree: ast.AST, where: str) -> Iterator[str]:
     for module in sorted({name.split(".")[0] for name in known.values()} & UNSAFE_IMPORTS):
         yield f"imports {module}"
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            first, dot, rest = ast.unparse(node.func).partition(".")
+        last = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+        if isinstance(getattr(node, "ctx", None), ast.Load) and (last in LAST or last in known):  # called, or handed on
+            first, dot, rest = ast.unparse(node).partition(".")
             name = known.get(first, first) + dot + rest
             if name in UNSAFE_CALLS - MAY_BE_UNSAFE.get(where, set()):
                 yield f"calls {name}"
+        if isinstance(node, ast.Call):
             for keyword in node.keywords:
                 if keyword.arg in ("shell", "allow_pickle") and ast.unparse(keyword.value) != "False":
                     yield f"passes {keyword.arg}={ast.unparse(keyword.value)}"
@@ -220,6 +243,13 @@ BREACHES = {  # what is written where: the breach that must be found
     ("files/l.py", "from subprocess import run\nrun('ls', shell=True)"): "passes shell=True",
     ("files/m.py", "import numpy as np\nnp.load('x', allow_pickle=True)"): "passes allow_pickle=True",
     ("files/n.py", "device = 'cuda:0'"): "names cuda",
+    (
+        "files/p.py",
+        "from functools import partial\nimport torch\nread = partial(torch.load, mmap=True)",
+    ): "calls torch.load",
+    ("files/q.py", "import importlib\nimportlib.import_module(name)"): "calls importlib.import_module",
+    ("files/r.py", "run = __import__('os').system"): "calls __import__",
+    ("files/s.py", "import torch as t\nt.save({}, 'x')"): "calls torch.save",
     ("files/o.py", "x = x.cuda()"): "names cuda",
     ("interop/torch_file.py", "import pickle"): "imports pickle",
 }
