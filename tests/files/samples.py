@@ -49,5 +49,5 @@ def make_video(path: Path, clip: np.ndarray, form: str, codec: str, pixels: str,
 def make_pictures(path: Path, clip: np.ndarray, form: str, **options: object) -> Path:
     first, *rest = (Image.fromarray(frame) for frame in clip)
     more = {"save_all": True, "append_images": rest, "duration": 40} if rest else {}
-    first.save(path, form, **more, **options)
+    first.save(path, form, **more | options)
     return path

@@ -55,9 +55,9 @@ def places(root: Path) -> tuple[Place, Place, Place]:
     for place in (clips, stills, shards):
         place.root.mkdir(parents=True)
     for number in range(3):
-        make_pictures(clips.root / f"{number}.gif", disc(6 + number), "GIF", duration=50)
-        make_pictures(stills.root / f"{number}.png", disc(1) + number, "PNG")
-    odd_texts.good_shard(shards.root / "0.tar")
+        make_pictures(clips.root / f"good-{number}.gif", disc(6 + number), "GIF", duration=50)
+        make_pictures(stills.root / f"good-{number}.png", disc(1) + number, "PNG")
+    odd_texts.good_shard(shards.root / "good.tar")
     return clips, stills, shards
 
 
