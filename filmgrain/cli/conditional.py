@@ -105,8 +105,10 @@ class Session:
                 add(frames.repeat(3 // frames.shape[-1], axis=-1))
                 done += len(frames)
                 bar(done, total)
+        staged = type(self.options).__name__ == "Upscale" and "low_resolution" in self.model.conditioners
         weight = f", w_r = {self.how.weight:g}" if self.how.guides and self.how.method != "covariance" else ""
-        say(f"{done} frames by {self.how.method}{weight}: {self.config.sampler}, {self.config.intervals} steps a block")
+        by = "the condition low_resolution" if staged else f"{self.how.method}{weight}"
+        say(f"{done} frames by {by}: {self.config.sampler}, {self.config.intervals} steps a block")
         say(f"{time.monotonic() - start:.1f} s", str(out))
 
 
