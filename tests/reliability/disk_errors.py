@@ -36,10 +36,17 @@ def trials(root: Path, quick: bool) -> Iterator[Trial]:
     yield from small_disks(root, whole, quick)
 
 
+def weights_alone(found: Left) -> Left:
+    """Without rows and previews: one that could not be written is told, and not made again."""
+    files = {name: data for name, data in found.files.items() if not name.startswith("previews/")}
+    return found._replace(files=files, rows=[])
+
+
 def fault(folder: Path, whole: Left, ended: Ended, reason: str) -> str:
     """A run ends as if nothing had been, or with 74 and the reason; then its last checkpoint is there to go on from."""
     if ended.code == 0:
-        return first(unless(not ended.killed, "killed"), difference(folder, whole))
+        failed = "failed" in ended.said
+        return difference(folder, whole, weights_alone) if failed else difference(folder, whole)
     said = [line for line in ended.said.splitlines() if line.startswith("filmgrain: ")]
     if ended.code != 74 or len(said) != 1 or reason.lower() not in said[0].lower():
         return f"ended with {ended}"
@@ -49,7 +56,7 @@ def fault(folder: Path, whole: Left, ended: Ended, reason: str) -> str:
     return first(
         unless(again.code == 0, f"could not be resumed: {again}"),
         unless(lost <= RECIPE.train.save_every, f"{lost} steps were lost"),
-        "" if again.code else difference(folder, whole),
+        "" if again.code else difference(folder, whole, weights_alone),
     )
 
 
