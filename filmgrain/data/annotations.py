@@ -116,6 +116,8 @@ def captions_in(row: dict[str, Any]) -> list[str]:
     captions = given if isinstance(given, list) else [given]
     if wrong := [caption for caption in captions if not isinstance(caption, str)]:
         raise ValueError(f"its caption is no text but {type(wrong[0]).__name__}")
+    if any(len(caption) > LONGEST for caption in captions):
+        raise ValueError(f"its caption is longer than one may be, {LONGEST:,} characters")
     return [one_line(caption) for caption in captions]
 
 
