@@ -60,7 +60,8 @@ def settings_known() -> set[str]:
     modules = [(section, find(room, name)) for section, room in ROOMS.items() for name in names(room)]
     configs += [(section, module.Config) for section, module in modules if hasattr(module, "Config")]
     fields = {f"{section}.{field}" for section, config in configs for field in config.__dataclass_fields__}
-    return fields | {f"{section}.name" for section in ROOMS} | {f"conditions.{name}" for name in names("conditioning")}
+    conditions = [name for name in names("conditioning") if hasattr(find("conditioning", name), "Config")]
+    return fields | {f"{section}.name" for section in ROOMS} | {f"conditions.{name}" for name in conditions}
 
 
 @pytest.mark.parametrize(("page", "words"), TYPED, ids=[f"{page}: {' '.join(words)}" for page, words in TYPED])
