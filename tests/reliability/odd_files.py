@@ -34,7 +34,7 @@ SHORT_NAMES = (
 NAMES = (
     *SHORT_NAMES,
     b"%s%n.gif",
-    b"[red]a[/red].gif",
+    b"[red]a.gif",
     b"\x1b[31m.gif",
     b"a" * 251 + b".gif",
     b"\"a'.gif",

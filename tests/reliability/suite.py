@@ -32,6 +32,7 @@ PROMISES = {  # its module, and the promise in a few words
     "A4": ("damage", "a damaged checkpoint is noticed; never a silent new start"),
     "A5": ("disk_errors", "disk full or failing: the last checkpoint is intact, training goes on"),
     "A6": ("stops", "SIGTERM or SIGINT in any phase: saved, exit code 143 or 130"),
+    "A7": ("malformed", "no file trained on can crash, hang or change a run: the bad ones are named, the odd used"),
     "A8": ("nonfinite", "a step that is not finite changes nothing and is named; many in a row end the run"),
     "A9": ("writers", "a second process is refused; nothing goes before a newer checkpoint verifies"),
     "A10": ("averages", "averaged weights: their recurrence, never mixed with raw ones"),
