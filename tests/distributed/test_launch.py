@@ -77,6 +77,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "mortal/__init__.py").touch()
     (tmp_path / "mortal/clips.py").write_text(MORTAL)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("FILMGRAIN_MODULES", "mortal")
     path = tmp_path / "small.toml"
     path.write_text(RECIPE.format(died=tmp_path / "died"))
     yield path
