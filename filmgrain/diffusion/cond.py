@@ -78,9 +78,9 @@ def stack(conds: Sequence[Cond]) -> Cond:
             raise ValueError(f"only some of the stacked conditions have {door}; all must fill the same doors")
         if not there:
             return None
-        parts = [_padded(part, longest) if door == "tokens" else part for part in there]
-        size = torch.broadcast_shapes(*(part.shape[1:] for part in parts))  # a null's maps may be of one pixel
-        return torch.cat([part.expand(len(part), *size) for part in parts])
+        there = [_padded(part, longest) if door == "tokens" else part for part in there]
+        size = torch.broadcast_shapes(*(part.shape[1:] for part in there))  # a null's maps may be of one pixel
+        return torch.cat([part.expand(len(part), *size) for part in there])
 
     lengths = [cond.tokens.shape[1] for cond in conds if cond.tokens is not None]
     longest = max(lengths, default=0)
