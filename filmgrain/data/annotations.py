@@ -133,7 +133,7 @@ def _words(listing: Listing, path: Path) -> str:
 
 
 def _read_texts(listing: Listing, files: Sequence[Path], found: Annotations) -> None:
-    read: dict[Path, str | None] = {}  # a.png and a.jpg may share a.txt
+    read: dict[Path, str | None] = dict.fromkeys(files)  # a.png and a.jpg may share a.txt, which may be a video itself
     for path in files:
         text = path.with_name(f"{path.name if path.is_dir() else path.stem}.txt")
         if text not in read:

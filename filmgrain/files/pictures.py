@@ -50,7 +50,7 @@ def info(file: BytesIO, kind: str) -> Info:
     """Read from headers. The duration of an AVIF takes all frames to last as long as the first."""
     with opened(file, kind) as image:
         width, height = image.size
-        if kind != "tiff" and image.getexif().get(ORIENTATION, 1) >= 5:  # Pillow turns a TIFF by itself
+        if kind != "tiff" and image.getexif().get(ORIENTATION, 1) in range(5, 9):  # Pillow turns a TIFF by itself
             width, height = height, width
         shown = _delays(file, image, kind)
     return Info(len(shown), height, width, sum(shown) if len(shown) > 1 else 0.0)

@@ -128,7 +128,7 @@ def alone(place: Place, odd: Odd, before: dict[str, Any]) -> tuple[Trial, str]:
     reason = next(iter(mine.values()), "")
     same = found["digest"] == before["digest"] or place.module is stream  # one shard more is another order of shards
     fault = first(
-        unless(verdict == odd.fate or (odd.fate == EITHER and verdict in (USED, REFUSED)), f"is {verdict}: {reason}"),
+        unless(verdict == odd.fate or odd.fate == EITHER, f"is {verdict}: {reason}"),
         unless(verdict == USED or same, "changes what is trained on"),
         unless(set(found["refused"]) == set(mine), f"others are refused: {found['refused']}"),
         unless(reason.isprintable() and len(reason) < 400, f"has no reason on one line: {reason!r}"),
