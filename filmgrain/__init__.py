@@ -21,6 +21,7 @@ _PUBLIC = {  # name: where it lives; imported when first used, so that `import f
     "load": "runs",
     "recipe_of": "runs",
     "pack": "runs",
+    "box": "runs",
     "datasets": "runs",
     "build": "runs",
     "sample": "generate.videos:generate",

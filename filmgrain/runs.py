@@ -3,7 +3,7 @@
 import inspect
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -258,13 +258,14 @@ def write(folder: str | Path, recipe: Recipe, *, model: dict[str, Tensor], ema: 
     checkpoint.save(run, checkpoint.State(step=step, ema_updates=step), built, averages, {})
 
 
-def pack(run: str | Path, folder: str | Path, *, half: bool = True) -> Path:
+def pack(run: str | Path, folder: str | Path, *, half: bool = True, settings: Sequence[str] = ()) -> Path:
     """The newest checkpoint of a run as one to pass on: the averaged weights alone, in float16 if `half`.
 
-    It is loaded, sampled and fine-tuned like any run. Returns the checkpoint's folder.
+    It is loaded, sampled and fine-tuned like any run. settings: how it is to be sampled, such as "sample.scale=2".
+    Returns the checkpoint's folder.
     """
     found = newest(run)
-    recipe = recipes.load(found / "recipe.toml")
+    recipe = recipes.override(recipes.load(found / "recipe.toml"), settings)
     model = load_checkpoint(found, device="cpu")
     if half:
         for parameter in model.parameters():

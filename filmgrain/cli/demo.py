@@ -1,4 +1,4 @@
-"""`filmgrain demo`: the whole way in minutes, on data that need no files: train, sample, look, measure."""
+"""`filmgrain demo`: the whole way in minutes, on data that need no files: first words to clips, then training anew."""
 
 import time
 from pathlib import Path
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 COUNT = 32  # samples that are measured
 BATCH = 16  # of them at once
+PROMPTS = (
+    "a blue square bouncing",
+    "a red star circling",
+    "a yellow ring moving left",
+    "a green triangle moving up",
+)
 
 
 def demo(
@@ -26,13 +32,17 @@ def demo(
         list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change the demo's recipe.")
     ] = None,
 ) -> None:
-    """Train a small video model on moving shapes, sample from it and say how many clips keep their shape and colour."""
+    """Draw clips from words, train a small video model on moving shapes, and say how many of its clips keep shape."""
     from .sample import Options, sample
     from .train import train
 
-    start, run = time.monotonic(), folder / "run"
+    run = folder / "run"
     if folder.exists() and not run.is_dir() and (not folder.is_dir() or any(folder.iterdir())):
         raise Usage(f"--folder {folder} holds other files; give a new folder")
+    say("first, from words, by the model that came with filmgrain:")
+    sample(Options(prompts=[*PROMPTS], count=1, out=folder / "words"))
+    say("", "now a model of your own, from nothing:")
+    start = time.monotonic()
     if (run / "checkpoints").is_dir():
         say(f"{run} is there already: going on with it (remove {folder} to start anew)")
         train(run=run, resume=True, settings=settings)
