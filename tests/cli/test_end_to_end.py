@@ -141,11 +141,9 @@ def test_show_a_recipe(run, tiny):
 
 
 def test_show_allocates_no_weights(run, tiny):
-    Path("huge.toml").write_text(Path(tiny).read_text().replace("width = 8\nmults", "width = 100000\nmults"))
+    Path("huge.toml").write_text(Path(tiny).read_text().replace("width = 8\nmults", "width = 20000\nmults"))
     code, out, _ = run("show", "huge.toml")
-    assert code == 0 and re.search(
-        r"\d{3},\d{3},\d{3},\d{3},?\d* parameters|\d+,\d{3},\d{3},\d{3},\d{3} parameters", out
-    )
+    assert code == 0 and re.search(r"\d+(,\d{3}){3,} parameters", out)
 
 
 def test_a_run_is_moved(run, trained):

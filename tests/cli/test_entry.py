@@ -51,7 +51,7 @@ def test_every_error_of_the_table_exists():
         assert issubclass(getattr(importlib.import_module(module), cls), BaseException), name
 
 
-@pytest.mark.parametrize("arguments", [["trian"], ["train", "--stepz=3"], ["sample"], ["sample", "x", "--count", "0"]])
+@pytest.mark.parametrize("arguments", [["trian"], ["train", "--stepz=3"], ["extend"], ["sample", "x", "--count", "0"]])
 def test_what_cannot_be_parsed_is_one_line(run, arguments):
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")

@@ -5,6 +5,7 @@ import torch
 
 import filmgrain
 from filmgrain import rooms, runs
+from filmgrain.autoencoders import pixels
 from filmgrain.conditioning import Conditioner, label
 from filmgrain.diffusion.cond import Cond
 from filmgrain.diffusion.draw import Draw
@@ -54,7 +55,10 @@ def conditioner():
     return label.Conditioner(label.Config(names=NAMES), vector=6)
 
 
-@pytest.mark.parametrize("name", rooms.names("conditioning"))
+CONDITIONS = [name for name in rooms.names("conditioning") if hasattr(rooms.find("conditioning", name), "Conditioner")]
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
 def test_each_condition_keeps_to_the_protocol(name):
     fields = {"label": {"names": NAMES}, "words": {"vocabulary": NAMES}, "frame_skip": {"skips": (1, 4)}}
     module = rooms.find("conditioning", name)
@@ -62,8 +66,10 @@ def test_each_condition_keeps_to_the_protocol(name):
     assert isinstance(made, Conditioner) and isinstance(made, torch.nn.Module)
     null = made.null(2).vector
     assert null.shape == (2, 6)
-    given = made({made.key: made.examples(3)}, Draw(0, (0, 1, 2)), None).vector
-    assert given.shape == (3, 6) and len(made.examples(5)) == 5 and made.examples(5) == made.examples(5)
+    assert len(made.examples(5)) in (0, 5) and made.examples(5) == made.examples(5)  # none: previews take data
+    values = made.examples(3) or torch.zeros(3, 3, 2, 16, 16)
+    given = made({made.key: values}, Draw(0, (0, 1, 2)), pixels.Codec(pixels.Config())).vector
+    assert given.shape == (3, 6)
 
 
 def test_a_label_is_a_row_of_its_own_and_no_label_another():
