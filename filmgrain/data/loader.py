@@ -8,11 +8,14 @@ their own, dataset.index_of(n, seed), which is a function of these two as well.
 """
 
 import atexit
+import copy
 import multiprocessing
+import os
 import random
 import signal
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import count
 from multiprocessing.connection import Connection
@@ -22,13 +25,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import Dataset
+from ..files.clip import Unreadable
+from . import Dataset, NoData
 
 Batch = dict[str, Any]
 
 
 class WorkerLost(Exception):
-    """A loader worker died, hung or failed."""
+    """A loader worker died, hung or failed by a defect. Errors of disks, networks and data keep their own class."""
 
 
 class Loader:
@@ -114,8 +118,8 @@ class Loader:
             process.join(timeout=1)
             reason = "signal 9, often for want of memory" if process.exitcode == -9 else f"code {process.exitcode}"
             raise WorkerLost(f"loader worker {process.pid} died ({reason}); {advice}") from None
-        if isinstance(received, str):
-            raise WorkerLost(f"loader worker {process.pid} failed:\n{received}")
+        if isinstance(received, Exception):
+            raise received
         return received
 
 
@@ -133,8 +137,21 @@ def _work(loader: Loader, pipe: Connection, inherited: list[Connection], first: 
             pipe.send(loader._prepare(n))
     except BrokenPipeError:
         return
-    except Exception:
-        pipe.send(traceback.format_exc())
+    except Exception as error:
+        pipe.send(_told(error))
+
+
+def _told(error: Exception) -> Exception:
+    """What the main process raises of a worker's error, the traceback with it.
+
+    Errors that are no defect keep their class, by which the exit code is chosen, if they can be sent at all.
+    """
+    trace = traceback.format_exc()
+    with suppress(Exception):
+        if isinstance(error, (OSError, NoData, Unreadable)):
+            error.add_note(f"in loader worker {os.getpid()}:\n{trace}")
+            return copy.deepcopy(error)  # one that cannot be made anew cannot be sent either
+    return WorkerLost(f"loader worker {os.getpid()} failed:\n{trace}")
 
 
 def _kill(processes: list[BaseProcess]) -> None:

@@ -1,5 +1,6 @@
 """The loader's laws, on a dataset small enough to be read at a glance."""
 
+import errno
 import os
 import random
 import signal
@@ -11,7 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from filmgrain.cli import errors
+from filmgrain.data import NoData
 from filmgrain.data.loader import Loader, WorkerLost, to_tensors
+from filmgrain.data.shard_cache import ShardChanged
+from filmgrain.files.clip import Unreadable
+from filmgrain.files.remote import Unreachable
 
 
 class Numbers:
@@ -118,6 +124,45 @@ def test_a_failing_item_shows_its_own_error() -> None:
     loader = Loader(Failing(lambda: [][0]), batch=2, seed=0, workers=2)
     with pytest.raises(WorkerLost, match="IndexError"):
         next(loader.batches())
+
+
+class Odd(OSError):
+    """Cannot be made anew from its args."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__("odd")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unreachable("http://x/0.tar: cannot be read after 4 tries"), 74),
+        (ShardChanged("x.tar: is cut short"), 74),
+        (OSError(errno.EIO, "Input/output error", "/d/x.gif"), 74),
+        (NoData("x.tar: not one of its files can be decoded"), 65),
+        (Unreadable("x.gif", "is empty"), 65),
+        (KeyError("x"), 70),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_an_error_has_its_exit_code_from_whatever_process(error: Exception, code: int, workers: int) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(Exception) as raised:
+        next(Loader(Failing(fail), batch=2, seed=0, workers=workers).batches())
+    assert errors.explain(raised.value)[0] == code
+    if code != errors.INTERNAL:
+        assert type(raised.value) is type(error) and str(raised.value) == str(error)
+
+
+def test_an_error_that_cannot_be_sent_is_told_all_the_same() -> None:
+    def fail() -> None:
+        raise Odd(1, 2)
+
+    with pytest.raises(WorkerLost, match="Odd: odd"):
+        next(Loader(Failing(fail), batch=2, seed=0, workers=1).batches())
 
 
 def test_workers_end_with_their_iterator_and_ignore_the_terminal_signals() -> None:
