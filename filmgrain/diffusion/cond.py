@@ -27,21 +27,16 @@ class Cond:
         )
 
     def drop(self, null: "Cond", keep: Bool[Tensor, " b"]) -> "Cond":
-        """`null` for the samples not kept: the training half of classifier-free guidance (Ho & Salimans 2022)."""
+        """`null` for the samples not kept: the training half of classifier-free guidance (Ho & Salimans 2022).
 
-        def pick(door: str, yes: Tensor | None, no: Tensor | None) -> Tensor | None:
-            if yes is None and no is None:
-                return None
-            if yes is None or no is None:
-                raise ValueError(f"only one of the condition and its null has {door}; a null fills the same doors")
+        A null of fewer tokens stays of so many: the others are masked.
+        """
+
+        def pick(both: Tensor) -> Tensor:
+            yes, no = both.chunk(2)
             return torch.where(keep.reshape(-1, *(1,) * (yes.ndim - 1)), yes, no)
 
-        return Cond(
-            vector=pick("a vector", self.vector, null.vector),
-            tokens=pick("tokens", self.tokens, null.tokens),
-            token_mask=pick("tokens", self._real, null._real) if _masked(self, null) else None,
-            maps=pick("maps", self.maps, null.maps),
-        )
+        return stack([self, null]).each(pick)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Cond":
         """What `change` makes of every door that is filled."""
@@ -67,7 +62,7 @@ class Cond:
 
 
 def stack(conds: Sequence[Cond]) -> Cond:
-    """Several conditions one after another along the batch, for a single call of the network.
+    """Several conditions one after another along the batch.
 
     Tokens are padded with zeros to the longest, and masked there. All fill the same doors, as a null does.
     """
@@ -75,7 +70,7 @@ def stack(conds: Sequence[Cond]) -> Cond:
     def along_the_batch(door: str, parts: list[Tensor | None]) -> Tensor | None:
         there = [part for part in parts if part is not None]
         if there and len(there) < len(parts):
-            raise ValueError(f"only some of the stacked conditions have {door}; all must fill the same doors")
+            raise ValueError(f"only some of the conditions have {door}; a null fills the doors of its condition")
         if not there:
             return None
         there = [_padded(part, longest) if door == "tokens" else part for part in there]

@@ -45,9 +45,18 @@ def test_drop_takes_the_mask_of_whichever_is_picked():
     assert cond.drop(null, torch.tensor([True, False])).token_mask.tolist() == [[True, True, False], [True, True, True]]
 
 
+def test_a_dropped_condition_is_its_null_whatever_the_others_of_the_batch_say():
+    """A null of one token beside captions of five is no null of five tokens."""
+    cond, null = Cond(tokens=torch.ones(2, 5, 3)), Cond(tokens=torch.zeros(2, 1, 3))
+    dropped = cond.drop(null, torch.tensor([True, False]))
+    assert dropped.token_mask.tolist() == [[True] * 5, [True] + [False] * 4]
+    short = null.drop(cond, torch.tensor([True, False]))
+    assert short.token_mask.tolist() == [[True] + [False] * 4, [True] * 5]
+
+
 def test_a_null_without_the_doors_of_its_condition_is_refused():
     """It would drop the condition of the whole batch without a word."""
-    with pytest.raises(ValueError, match="only one of the condition and its null has a vector") as caught:
+    with pytest.raises(ValueError, match="only some of the conditions have a vector") as caught:
         Cond(vector=torch.ones(2, 3)).drop(Cond(), torch.tensor([True, False]))
     assert "\n" not in str(caught.value)
 
@@ -72,7 +81,7 @@ def test_stacked_tokens_are_padded_and_masked():
 
 
 def test_stacked_conditions_fill_the_same_doors():
-    with pytest.raises(ValueError, match="only some of the stacked conditions have a vector") as caught:
+    with pytest.raises(ValueError, match="only some of the conditions have a vector") as caught:
         stack([Cond(vector=torch.ones(2, 3)), Cond()])
     assert "\n" not in str(caught.value)
 
