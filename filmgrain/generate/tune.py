@@ -21,7 +21,7 @@ class Trial:
 
     weight: float  # 0: replacement alone
     error: float  # root mean square of what was made from what was held out; infinite where guidance diverged
-    jump: float  # step of a frame across a boundary of known and new frames, over the true clips'; 1 is as it should be
+    jump: float  # root mean square step where known meets new frames, over the true clips' there; 1 is as it should be
 
 
 def tune(
@@ -47,7 +47,7 @@ def tune(
             continue
         wrong = (x - clips)[:, ~what.mask.expand(clips.shape[1:])]
         at = boundaries(what.mask)
-        trials.append(Trial(weight, wrong.square().mean().sqrt().item(), _steps(x, at) / _steps(clips, at)))
+        trials.append(Trial(weight, wrong.square().mean().sqrt().item(), (_steps(x, at) / _steps(clips, at)).item()))
     return trials
 
 
@@ -64,6 +64,6 @@ def boundaries(mask: Bool[Tensor, "*c f h w"]) -> Bool[Tensor, " steps"]:
     return (mask[:, 1:] != mask[:, :-1]).flatten(2).any(2).any(0)
 
 
-def _steps(x: Float[Tensor, "b c f h w"], at: Bool[Tensor, " steps"]) -> float:
+def _steps(x: Float[Tensor, "b c f h w"], at: Bool[Tensor, " steps"]) -> Float[Tensor, ""]:
     """Root mean square of the chosen steps from frame to frame; NaN for none."""
-    return x.diff(dim=2)[:, :, at].square().mean().sqrt().item() if at.any() else math.nan
+    return x.diff(dim=2)[:, :, at].square().mean().sqrt()

@@ -127,3 +127,5 @@ def test_every_weight_is_tried_and_the_least_error_chosen(model):
     with pytest.raises(ValueError, match="every weight from 3 to 3 diverged"):
         best([Trial(3.0, float("inf"), float("inf"))])
     assert boundaries(first_half(clips()).mask).tolist() == [False, True, False]
+    (frozen,) = tune(model, torch.zeros(1, 3, 4, 8, 8), first_half, **TWO, weights=(0.0,))
+    assert frozen.jump == float("inf")
