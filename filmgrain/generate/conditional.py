@@ -27,9 +27,8 @@ from ..guidance.reconstruction import Reconstruction
 from ..model import DiffusionModel
 from ..rooms import nearest
 from .deep_cache import cached
-from .edit import finished
 from .sampling import THRESHOLDS, Config, guided, walk_by
-from .videos import NotFinite, of_each
+from .videos import NotFinite, finished, of_each
 
 METHODS = ("replacement", "guidance", "both", "covariance")
 FARTHEST = 10.0  # by which guidance may move x0, in units of x, where noise leaves nearly all open; the range is 2

@@ -4,7 +4,6 @@ All start at a finite level rather than at pure noise: z = alpha x0 + sigma eps 
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -18,7 +17,7 @@ from ..model import DiffusionModel
 from ..samplers import Step, per_sample
 from ..samplers.ddim import invert
 from .sampling import Config, denoiser_of, walk_from
-from .videos import refuse_nonfinite
+from .videos import finished
 
 
 def level_of(sigma: float) -> float:
@@ -137,16 +136,6 @@ def sphere(a: Float[Tensor, "*chw"], b: Float[Tensor, "*chw"], count: int) -> Fl
     angle = cosine.clamp(-1, 1).acos().clamp(1e-4, math.pi - 1e-4)
     t = torch.linspace(0, 1, count, device=a.device).reshape(-1, *(1,) * a.ndim)
     return (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
-
-
-def finished(steps: Iterator[Step]) -> Float[Tensor, "b *chw"]:
-    """The sample at the end of the walk. Raises NotFinite where the network gave NaN or infinity on the way."""
-    finite, reached = [], []
-    for step in steps:
-        finite.append(step.x0.isfinite().all())
-        reached.append(step.logsnr)
-    refuse_nonfinite(torch.stack(finite), torch.stack(reached))
-    return step.z
 
 
 def levels_from(model: DiffusionModel, config: Config, logsnr: float) -> Float[Tensor, " levels"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from ..diffusion.draw import Draw
@@ -70,21 +70,28 @@ def batches(
             own = {key: values[first : ids.stop] for key, values in given.items()}
             cond = model.condition(own, Draw(seed, tuple(ids))) if given else None
             steps = walk(model, ids, shape, config, seed, cond)
-            yield ids, _end(model, steps, partial(watch, ids) if watch else None)
+            x0 = finished(steps, partial(watch, ids) if watch else None)
+            yield ids, model.codec.decode(x0).clamp(-1, 1).cpu()
     finally:
         model.train(was_training)
 
 
-def _end(model: DiffusionModel, steps: Iterator[Step], watch: Callable[[Step], None] | None) -> Tensor:
-    """The data at the end of a walk."""
+def finished(steps: Iterator[Step], watch: Callable[[Step], None] | None = None) -> Float[Tensor, "b *chw"]:
+    """The sample at the end of a walk. Raises NotFinite where the network gave NaN or infinity on the way."""
     reached, finite = [], []
     for step in steps:
         reached.append(step.logsnr)
         finite.append(step.x0.isfinite().all())  # on the device: no step waits for it
         if watch is not None:
             watch(step)
-    refuse_nonfinite(torch.stack(finite), torch.stack(reached))
-    return model.codec.decode(step.z).clamp(-1, 1).cpu()
+    if not (sound := torch.stack(finite)).all():
+        first = int(sound.int().argmin())
+        level = "where it begins" if first == 0 else f"from log-SNR {reached[first - 1]:.2f}"
+        raise NotFinite(
+            f"the network gave NaN or infinity at step {first + 1} of {len(finite)}, {level}; look at the run's curve, "
+            "and try weights of another checkpoint, threshold=static, or a schedule that ends in less noise"
+        )
+    return step.z
 
 
 def of_each(
@@ -100,16 +107,6 @@ def of_each(
         if len(values) not in (1, count):
             raise ValueError(f"{len(values)} values of {key} for {count} samples; give one for each, or one for all")
     return count, {key: values if len(values) == count else list(values) * count for key, values in lists.items()}
-
-
-def refuse_nonfinite(finite: Bool[Tensor, " steps"], reached: Float[Tensor, " steps"]) -> None:
-    if not finite.all():
-        first = int(finite.int().argmin())
-        level = "where it begins" if first == 0 else f"from log-SNR {reached[first - 1]:.2f}"
-        raise NotFinite(
-            f"the network gave NaN or infinity at step {first + 1} of {len(finite)}, {level}; look at the run's curve, "
-            "and try weights of another checkpoint, threshold=static, or a schedule that ends in less noise"
-        )
 
 
 def to_uint8(x: Float[Tensor, "*b c f h w"]) -> Tensor:
