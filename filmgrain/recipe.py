@@ -65,6 +65,7 @@ class Recipe:
             given = ", ".join(self.conditions)
             raise ValueError(f"the network takes none of the conditions ({given}); set network.condition=128 or so")
         self._check_tokens()
+        self._check_maps()
         self._check_steps()
         if getattr(self.network, "images_only", False) and len(self.data.shape) == 4:
             name = name_of(self.network)
@@ -96,6 +97,18 @@ class Recipe:
                 raise ValueError(
                     f"conditions.{name}.tokens={given}, and {name_of(self.network)} {what}; set it to {takes}"
                 )
+
+    def _check_maps(self) -> None:
+        """That conditions are of these data, and that as many maps are given as the network takes."""
+        for config in self.conditions.values():
+            if check := getattr(config, "check_data", None):
+                check(self.data)
+        given = [config.maps for config in self.conditions.values() if hasattr(config, "maps")]
+        if given and sum(given) != (takes := getattr(self.network, "maps", 0)):
+            raise ValueError(
+                f"network.maps={takes}, and the conditions have {sum(given)} channels of maps; "
+                f"set network.maps={sum(given)}"
+            )
 
     def _check_steps(self) -> None:
         """That a network which takes steps has a schedule of steps, and not of more than it knows."""

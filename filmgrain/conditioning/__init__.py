@@ -2,10 +2,16 @@
 
 A conditioner projects to the widths that the network takes, and owns its null, the condition of knowing nothing: a part
 of the items is trained with it, so that one network is both the conditional and the unconditional model (Ho & Salimans
-2022, Classifier-Free Diffusion Guidance). Config.check(classes=..., captions=...) raises ValueError where the data have
-not what it needs: the names of their classes, or None, and whether their items have captions. A Config whose key is
-"caption" may have remarks(captions), sentences on what of them is not read; and a Conditioner that reads with something
-that is not saved has confirm(), which raises where that is not what it was trained with.
+2022, Classifier-Free Diffusion Guidance). Of a Config,
+
+    check(classes=..., captions=...)   raises ValueError where the data have not what it needs: the names of their
+                                       classes, or None, and whether their items have captions
+    check_data(config)                 if there: the same of what the data's Config says, such as its shape
+    maps                               if there: how many channels of Cond.maps it fills
+    remarks(captions)                  if there, of the key "caption": a sentence each on what of them is not read
+
+A Conditioner that reads with something that is not saved has confirm(), which raises where that is not what it was
+trained with.
 """
 
 from collections.abc import Sequence

@@ -28,6 +28,15 @@ class Config:
         if not 0 <= self.drop < 1:
             raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
 
+    def check_data(self, data: Any) -> None:
+        """Raises ValueError for data of a stride that is none of the skips."""
+        window = getattr(data, "window", None)
+        if window is not None and not set(window.strides) <= set(self.skips):
+            raise ValueError(
+                f"conditions.frame_skip.skips={list(self.skips)} lack one of data.stride={list(window.strides)}; "
+                "give the same numbers"
+            )
+
     def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
         """Labels and captions are of no matter here."""
 

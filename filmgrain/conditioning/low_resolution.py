@@ -45,6 +45,20 @@ class Config:
         if not 0 <= self.drop < 1:
             raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
 
+    @property
+    def maps(self) -> int:
+        return self.channels
+
+    def check_data(self, data: Any) -> None:
+        """Raises ValueError where x is not of these channels and axes, or not a multiple of the factor."""
+        channels, *axes = data.shape
+        if (channels, len(axes)) != (self.channels, self.axes):
+            raise ValueError(
+                f"conditions.low_resolution is of channels={self.channels} and axes={self.axes}; the data are "
+                f"{'x'.join(map(str, data.shape))} (channels first): set channels={channels} and axes={len(axes)}"
+            )
+        check_factor(*axes[-2:], self.factor)
+
     def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
         """Labels and captions are of no matter here."""
 
@@ -87,8 +101,11 @@ class Conditioner(nn.Module):
 
 def reduced(x0: Float[Tensor, "b *cf h w"], factor: int) -> Float[Tensor, "b *cf less_h less_w"]:
     """The mean of every factor x factor pixels. Raises ValueError where there is no whole number of them."""
-    height, width = x0.shape[-2:]
-    if height % factor or width % factor:
-        raise ValueError(f"x0 of {height}x{width} is no multiple of factor={factor} of conditions.low_resolution")
+    check_factor(*x0.shape[-2:], factor)
     flat = nnf.avg_pool2d(x0.flatten(0, -3)[:, None], factor)
     return flat.reshape(*x0.shape[:-2], *flat.shape[-2:])
+
+
+def check_factor(height: int, width: int, factor: int) -> None:
+    if height % factor or width % factor:
+        raise ValueError(f"x of {height}x{width} is no multiple of factor={factor} of conditions.low_resolution")

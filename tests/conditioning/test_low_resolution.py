@@ -19,6 +19,7 @@ from filmgrain.guidance.measurements import Downsample
 from filmgrain.model import Config as Diffusion
 from filmgrain.model import DiffusionModel
 from filmgrain.networks import unet3d
+from filmgrain.recipe import RecipeError, load, override
 
 SHAPE = (3, 4, 8, 8)
 CODEC = pixels.Codec(pixels.Config())
@@ -113,5 +114,20 @@ def test_what_cannot_be_is_said_in_one_line(settings, says):
 
 
 def test_x_that_is_no_multiple_of_the_factor_is_refused():
-    with pytest.raises(ValueError, match="x0 of 8x7 is no multiple of factor=2"):
+    with pytest.raises(ValueError, match="x of 8x7 is no multiple of factor=2"):
         reduced(torch.zeros(1, 3, 4, 8, 7), 2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("network.maps=0", "network.maps=0, and the conditions have 3 channels of maps; set"),
+        ("conditions.low_resolution.axes=2", "the data are 3x8x32x32 .channels first.: set channels=3 and axes=3"),
+        ("conditions.low_resolution.channels=1", "is of channels=1 and axes=3"),
+        ("conditions.low_resolution.factor=5", "x of 32x32 is no multiple of factor=5"),
+    ],
+)
+def test_a_recipe_whose_parts_do_not_fit_is_refused_as_it_is_read(setting, says):
+    with pytest.raises(RecipeError, match=says) as caught:
+        override(load("upscale_shapes"), [setting])
+    assert "\n" not in str(caught.value)

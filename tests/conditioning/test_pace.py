@@ -6,7 +6,7 @@ import torch
 import filmgrain
 from filmgrain import runs
 from filmgrain.conditioning import frame_rate, frame_skip
-from filmgrain.data import moving_shapes
+from filmgrain.data import moving_shapes, video_folder
 from filmgrain.diffusion.draw import Draw
 from filmgrain.generate.videos import generate
 from filmgrain.recipe import RecipeError, loads
@@ -90,3 +90,10 @@ def test_data_without_a_pace_are_refused(tmp_path):
         RecipeError, match=r'^conditions.frame_rate needs "fps" of each item, which moving_shapes has not'
     ):
         runs.train(loads(RECIPE), tmp_path / "run")
+
+
+def test_a_stride_without_a_vector_is_refused_before_anything_is_read():
+    films = video_folder.Config(folder="films", frames=4, height=8, width=8, stride=(1, 4))
+    frame_skip.Config(skips=(1, 2, 4)).check_data(films)
+    with pytest.raises(ValueError, match=r"skips=\[1, 2\] lack one of data.stride=\[1, 4\]"):
+        frame_skip.Config(skips=(1, 2)).check_data(films)
