@@ -10,6 +10,7 @@ from .console import progress, say, steps_of
 from .errors import Usage, usage
 from .sample import Options as Sampled
 from .sample import evaluations, sampling_of
+from .wishes import read_prompts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +52,7 @@ def of_folder(options: "Options", recipe: "Recipe", clips: bool) -> Drawn:
     else:
         parts = of_folder(options.samples, (height, width))
     pictures, captions = torch.cat([*parts]), None
-    if Path(options.prompts).is_file():
+    if options.prompts not in ("reference", "none"):
         captions = _lines(Path(options.prompts), len(pictures))
     sampling = {"pictures": "of a folder", **({"prompts": options.prompts} if captions else {})}
     return Drawn(pictures, sampling, {"samples": str(options.samples)}, captions)
@@ -123,9 +124,7 @@ def _lines(path: Path, count: int) -> list[str]:
     """The captions of `count` samples, a line each, from the first again where there are fewer lines."""
     if not path.is_file():
         raise Usage(f"--prompts {path}: use reference, none, or a file with a prompt a line")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not lines:
-        raise Usage(f"--prompts {path} holds no prompt; write one a line")
+    lines = read_prompts(path, "--prompts")
     return [lines[n % len(lines)] for n in range(count)]
 
 

@@ -52,14 +52,14 @@ def given(recipe: "Recipe", wishes: Sequence[Wish], each: int) -> dict[str, list
     return values
 
 
-def read_prompts(path: Path) -> list[str]:
-    """A prompt a line; empty lines are skipped. Raises Usage."""
+def read_prompts(path: Path, flag: str = "--prompts-file") -> list[str]:
+    """A prompt a line; empty lines are skipped. Raises Usage, in which it is called by the flag that named it."""
     try:
         prompts = [" ".join(line.split()) for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise Usage(f"--prompts-file {path}: {getattr(error, 'strerror', None) or 'is no text in UTF-8'}") from None
+        raise Usage(f"{flag} {path}: {getattr(error, 'strerror', None) or 'is no text in UTF-8'}") from None
     if not any(prompts):
-        raise Usage(f"--prompts-file {path} holds no prompt; write one a line")
+        raise Usage(f"{flag} {path} holds no prompt; write one a line")
     return [prompt for prompt in prompts if prompt]
 
 

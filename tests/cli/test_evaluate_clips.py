@@ -165,6 +165,7 @@ def test_what_cannot_be_measured_of_clips(run, copy, trained):
     truly("theirs", 2, mp4=False)
     truly("short", 1, mp4=False)
     Path("empty").mkdir()
+    Path("latin.txt").write_bytes("a réd circle".encode("latin-1"))
     for path in Path("short").iterdir():
         path.unlink()
     write_gif(Path("short/0.gif"), Dataset(Config(frames=6, height=16, width=16)).item(0)["x"].transpose(1, 2, 3, 0), 8)
@@ -177,6 +178,8 @@ def test_what_cannot_be_measured_of_clips(run, copy, trained):
         (2, [copy, *FEW, "--boundaries", "four"], '--boundaries: "four" is not the number of a frame'),
         (2, [*temporal, "--frames", "2"], "2 frames are too few to flicker"),
         (2, [*temporal, "--prompts", "none.txt"], "--prompts none.txt: use reference, none, or a file"),
+        (2, [*temporal, "--samples", "theirs", "--prompts", "none.txt"], "--prompts none.txt: use reference, none, or"),
+        (2, [*temporal, "--prompts", "latin.txt"], "--prompts latin.txt: is no text in UTF-8"),
         (2, [str(trained), *FEW, "--measures", "temporal", "--prompts", "a.txt"], "trained without captions"),
         (2, [copy, *FEW, "--train-on", "held_out", "--measures", "kid,temporal"], "temporal is of whole clips"),
         (65, [*temporal, "--samples", "empty"], "empty holds no usable video"),
