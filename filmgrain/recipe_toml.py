@@ -27,11 +27,11 @@ class RecipeError(ValueError):
 @cache
 def comments(cls: Any) -> dict[str, str]:
     """The comment behind each field of a dataclass: its meaning and unit. Empty where the source is not at hand."""
-    try:
-        source = inspect.getsource(cls)
-    except OSError:
-        return {}
-    return dict(re.findall(r"^    (\w+): .*?  # (.*)$", source, re.MULTILINE))
+    said: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        with suppress(OSError, TypeError):  # of a built-in one
+            said |= re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(each), re.MULTILINE)
+    return said
 
 
 def read(cls: type, table: Table, where: str) -> Any:

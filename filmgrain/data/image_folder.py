@@ -4,15 +4,14 @@ Sub-folders may be classes, and texts beside the pictures their captions (`annot
 as videos are; what moves is left to video_folder.
 """
 
-import random
 from dataclasses import dataclass
-from typing import Any
 
 from . import cache
 from . import prepare as decoders
 from . import split as splits
 from .annotations import LABELS, annotations, check_captions, folder_of
-from .cache import Entry, Scaled
+from .cache import Scaled
+from .decoded import Decoded
 from .listing import look, nothing
 from .prepare import Progress
 from .samples import collect
@@ -56,7 +55,7 @@ class Config:
         return Scaled(root=root, height=self.height, width=self.width, background=self.background)
 
 
-class Dataset:
+class Dataset(Decoded):
     """The pictures of one split. Raises `NoData` if the folder holds none that can be read.
 
     `classes` are the names that labels count; None where there are no labels.
@@ -73,22 +72,10 @@ class Dataset:
         samples = collect(self.listing, files, said, config.scaled, config.processes, progress)
         if all(sample.split == "held_out" for sample in samples):
             raise nothing(self.listing, "still")
-        self.stills = Stills(samples, config, fraction=config.held_out, split=split)
-
-    def __len__(self) -> int:
-        return len(self.stills)
-
-    def item(self, index: int, rng: random.Random) -> dict[str, Any]:
-        return self.stills.item(index, rng)
-
-    def shares(self) -> list[tuple[str, Entry, int]]:
-        return self.stills.shares()
-
-    def texts(self) -> list[str]:
-        return self.stills.texts()
+        self.content = Stills(samples, config, fraction=config.held_out, split=split)
 
     def summary(self) -> list[str]:
-        lines = self.stills.summary(self.classes)
+        lines = self.content.summary(self.classes)
         loose = sum(not folder_of(self.listing, path) for path in self.listing.stills)
         if self.config.labels == "auto" and not self.classes and 0 < loose < len(self.listing.stills):
             lines.append(f'no classes: {loose:,} pictures lie in no sub-folder; data.labels="folders" leaves them out')

@@ -3,9 +3,11 @@
 The first reads of a shard take only the bytes they are after, since a look at data spread over all shards (`plan`,
 `doctor`, the held-out loss) is no reason to fetch them; a shard that is read on is fetched whole, once for all
 processes of the machine. Those that none has read for longest make room for others. A fetched shard is held against
-its hash, where that is known, or else its size.
+its hash, where that is known, or else its size. One that is not as expected is read in parts as at first, so that what
+of it can be used does not depend on who reads it.
 """
 
+import errno
 import hashlib
 import os
 import time
@@ -18,11 +20,14 @@ from ..files import fsio, remote
 
 PARTS = 8  # reads of a shard by one process before it is fetched whole
 POLL = 0.05  # seconds between two looks at whether another process has fetched a shard
+GONE = (errno.ENOENT, errno.EACCES, errno.EIO)  # of a shard on a disk that cannot be read
+
 _reads: Counter[str] = Counter()  # by URL
+_spoilt: dict[str, "ShardChanged"] = {}  # by URL, what was found when it was fetched
 
 
 class ShardChanged(OSError):
-    """A shard that is not what its index says: one line with the shard, what was found and what was expected."""
+    """A shard that is gone, or not what its index says: one line with the shard, what was found and was expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +55,40 @@ class Shelf:
 
     def read(self, shard: Shard, offset: int, size: int) -> bytes:
         """Some bytes of a shard, all of them. Raises `ShardChanged`, `Unreachable`."""
-        content = self._read(shard, offset, size)
+        try:
+            content = self._read(shard, offset, size)
+        except remote.Missing as error:
+            raise ShardChanged(str(error)) from None
         if len(content) < size:
             raise ShardChanged(f"{shard.place}: is cut short; its index knows of {shard.bytes:,} bytes")
         return content
 
     def _read(self, shard: Shard, offset: int, size: int) -> bytes:
         if not shard.is_remote:
-            return _part(Path(shard.place), offset, size)
-        path = self.path(shard)
-        if _reads[shard.place] < PARTS and not path.exists():
-            _reads[shard.place] += 1
             try:
-                return remote.read_part(shard.place, offset, size)
-            except remote.NoParts:
-                _reads[shard.place] = PARTS
+                return _part(Path(shard.place), offset, size)
+            except OSError as error:
+                if error.errno in GONE:
+                    raise ShardChanged(
+                        f"{shard.place}: {error.strerror}; put it back, or make the shards anew"
+                    ) from None
+                raise
+        path = self.path(shard)
+        if shard.place not in _spoilt and (_reads[shard.place] >= PARTS or path.exists()):
+            try:
+                return self._of_copy(shard, path, offset, size)
+            except ShardChanged as error:
+                _spoilt[shard.place] = error
+        _reads[shard.place] += 1
+        try:
+            return remote.read_part(shard.place, offset, size)
+        except remote.NoParts:
+            if shard.place in _spoilt:
+                raise _spoilt[shard.place] from None
+            _reads[shard.place] = PARTS
+            return self._read(shard, offset, size)
+
+    def _of_copy(self, shard: Shard, path: Path, offset: int, size: int) -> bytes:
         while True:
             with suppress(FileNotFoundError):  # another process may need the room
                 os.utime(path)

@@ -29,7 +29,7 @@ class Stills:
         """Each file's name, entry and items an epoch."""
         return [(sample.name, sample.entry, 1) for sample in self.samples]
 
-    def summary(self, classes: Sequence[str] | None) -> list[str]:
+    def summary(self, classes: Sequence[str] | None = None) -> list[str]:
         if not self.samples:
             why = f"it takes {splits.ENOUGH} different pictures" if self.fraction else "data.held_out=0"
             return [f"{self.split}: nothing; {why}"]

@@ -3,8 +3,12 @@
 Nothing is decoded beforehand and no decoded frame is kept, which is what `shards` does with data that fit. Of a URL's
 shards as many are on this disk as `room` has place for. An epoch goes through `lanes` shards at a time (`shard_order`),
 and is a function of the seed alone, so a run resumes at a draw's number on any number of workers and processes. What
-comes from a shard is held against the hash in its index, and a file that cannot be decoded after all gives its place to
-the next one in its shard.
+comes from a shard is held against the hash in its index.
+
+A shard that is gone or was changed costs its own draws and moves no other. The lost draw n takes what its own dice,
+Random(f"{seed}:{n}"), choose among all items, as often as it takes: a function of n and of what can be read. It is the
+same with a file that cannot be decoded after all. Of a shard without an index nothing is known, and the order is that
+of the folder without it.
 """
 
 import hashlib
@@ -23,54 +27,29 @@ from .annotations import in_order
 from .listing import Refused
 from .prepare import Progress
 from .shard_cache import Shard, ShardChanged, Shelf
+from .shard_config import Taken
 from .shard_order import Order
 from .shard_table import Wanted, by_split, table
 from .tar_index import Row
-from .transforms import check, cover, view
-from .windows import Window
+from .transforms import cover, view
 
-LABELS = ("auto", "none")
-_told: set[str] = set()  # files that were left out, and that this process has said so of
+TRIES = 64  # draws for one item, of which one must be read
+_told: set[str] = set()  # shards and files that were left out, and that this process has said so of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Taken):
     """What is taken from shards, and how many are open at a time."""
 
     folder: str  # of the shards, NAME.tar; or their URL: http://, s3://, gs://, ...; or NAME-{000..127}.tar
-    frames: int = 0  # of an item, a clip; 0: items are pictures
-    height: int = 64  # pixels
-    width: int = 64  # pixels
-    labels: str = "auto"  # from .cls or .json: "auto", if there are any; or "none"
-    fps: float = 0.0  # of clips: frames a second, resampled by time stamps; 0: each file's own frames
-    stride: int | tuple[int, ...] = 1  # of clips: frames of the file from one of an item's to the next; [1, 4]: either
-    short: str = "loop"  # clips shorter than an item go on from the start ("loop") or backwards ("mirror")
-    crop: str = "centre"  # of what the size's shape leaves over: "centre" or "random"
-    flip: bool = False  # left and right exchanged in half of the items
-    background: tuple[int, int, int] = (255, 255, 255)  # RGB behind what is transparent
-    held_out: float = 0.05  # fraction kept from training, for validation; 0: none; shards train-, val- go first
     lanes: int = 8  # shards that are read at a time; a multiple of the processes that train together
     room: float = 20.0  # GB (10⁹ bytes) of this disk for shards of a URL; more than `lanes` shards have
     cache: str = ""  # folder of indices and fetched shards; "": filmgrain/clips in the user's cache folder
 
     def __post_init__(self) -> None:
-        check(self.height, self.width, self.crop, self.background)
-        splits.check("train", self.held_out)
-        if self.frames < 0:
-            raise ValueError(f"frames={self.frames} is negative; use 0 for pictures")
-        if self.labels not in LABELS:
-            raise ValueError(f'labels="{self.labels}" is unknown; use one of {", ".join(LABELS)}')
+        super().__post_init__()
         if self.lanes < 1 or self.room <= 0:
             raise ValueError(f"lanes={self.lanes} and room={self.room:g}: expected 1 lane or more, and some GB")
-        _ = self.window  # checks its own fields
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (3, self.frames, self.height, self.width) if self.frames else (3, self.height, self.width)
-
-    @property
-    def window(self) -> Window:
-        return Window(frames=max(1, self.frames), fps=self.fps, stride=self.stride, short=self.short)
 
     @property
     def shelf(self) -> Shelf:
@@ -87,8 +66,7 @@ class Dataset:
         splits.check(split, config.held_out)
         self.config, self.split, self.shelf = config, split, config.shelf
         found = shard_source.find(config.folder, self.shelf, cache.folder(config.cache), progress)
-        self.shards = found.shards
-        heads = [shard_index.head(shard.index) for shard in self.shards]
+        heads = [shard_index.head(shard.index) for shard in found.shards]
         told = [head.clips if config.frames else head.pictures for head in heads]
         labels = in_order(label for kind in told for label in kind.labels) if config.labels == "auto" else []
         self.classes = labels or None
@@ -96,16 +74,19 @@ class Dataset:
         self.captions = any(kind.captions for kind in told)
         self.unlabelled = sum(kind.unlabelled for kind in told) if labels else 0
         self.refused = [Refused(name, why) for name, why in found.refused]
-        for shard, head in zip(self.shards, heads, strict=True):
+        for shard, head in zip(found.shards, heads, strict=True):
             self.refused += [Refused(f"{shard.name}/{name}".rstrip("/"), why) for name, why in head.refused]
         self.unused = sum((head.pictures if config.frames else head.clips).count for head in heads)  # of the other kind
-        parts = by_split([shard.name for shard in self.shards])
-        wanted = config.window, bool(config.frames), bool(labels), split, config.held_out
-        self.wanted = [Wanted(*wanted, part) for part in parts]
-        tables = (table(shard.index, wanted) for shard, wanted in zip(self.shards, self.wanted, strict=True))
-        self.order = Order([each.length for each in tables], config.lanes)
+        self.shards, self.wanted, lengths = [], [], []  # of the shards that hold an item
+        for shard, part in zip(found.shards, by_split([shard.name for shard in found.shards]), strict=True):
+            wanted = Wanted(config.window, bool(config.frames), bool(labels), split, config.held_out, part)
+            if length := table(shard.index, wanted).length:
+                self.shards.append(shard)
+                self.wanted.append(wanted)
+                lengths.append(length)
+        self.order = Order(lengths, config.lanes)
         if not self.order.total and split == "train":
-            raise NoData(self._nothing())
+            raise config.nothing(len(found.shards), self.unused, self.refused)
         self._check_room()
 
     def __len__(self) -> int:
@@ -116,16 +97,21 @@ class Dataset:
         return self.order.index_of(n, seed)
 
     def item(self, index: int, rng: random.Random) -> dict[str, Any]:
-        number, first = self.order.place(index)
-        shard, rows = self.shards[number], table(self.shards[number].index, self.wanted[number])
-        for turn in range(rows.length):
-            offset = rows.line((first + turn) % rows.length)
-            row = shard_index.row(shard.index, offset, shard.bytes)
+        for _ in range(TRIES):
+            number, place = self.order.place(index)
+            shard, rows = self.shards[number], table(self.shards[number].index, self.wanted[number])
+            row = shard_index.row(shard.index, rows.line(place), shard.bytes)
             try:
                 return self._made(shard, row, rng)
+            except ShardChanged as error:
+                lost: Exception = error
+                _tell(shard.name, f"{error}; others are drawn in place of it")
             except Unreadable as error:
-                _tell(f"{shard.name}/{row.name}", error.reason)
-        raise NoData(f"{shard.place}: not one of its files can be decoded; leave it out")
+                lost = NoData(str(error))
+                name = f"{shard.name}/{row.name}"
+                _tell(name, f"{name}: {error.reason}; others are drawn in place of it")
+            index = rng.randrange(len(self))
+        raise type(lost)(f"{self.config.folder}: {TRIES} draws in a row cannot be read, the last one {lost}")
 
     def summary(self) -> list[str]:
         kind = "windows of clips" if self.config.frames else "pictures"
@@ -137,9 +123,7 @@ class Dataset:
             lines.append(f"{self.split}: {len(self.classes):,} classes: {', '.join(self.classes[:20])}"[:500])
         if self.unlabelled:
             lines.append(f'{self.unlabelled:,} samples have no label and are not used; data.labels="none" takes them')
-        if self.unused:
-            other, how = ("pictures", "0") if self.config.frames else ("videos", "16")
-            lines.append(f"{self.unused:,} {other} not used; data.frames={how} takes them")
+        lines += self.config.not_used(self.unused)
         return lines + [f"refused {refused.path}: {refused.reason}" for refused in self.refused]
 
     def _made(self, shard: Shard, row: Row, rng: random.Random) -> dict[str, Any]:
@@ -181,16 +165,8 @@ class Dataset:
     def _enough(self) -> str:
         return f"{1 / self.config.held_out:.0f} files" if self.config.held_out else "data.held_out above 0"
 
-    def _nothing(self) -> str:
-        wanted, other = ("video", "pictures") if self.config.frames else ("picture", "videos")
-        first = next((f"; {refused.path}: {refused.reason}" for refused in self.refused), "")
-        return (
-            f"{self.config.folder} holds no usable {wanted} in its {len(self.shards)} shards ({self.unused} {other}, "
-            f"{len(self.refused)} refused{first}); expected KEY.jpg, .png, .webp, .gif or .mp4 in tar files"
-        )
 
-
-def _tell(name: str, reason: str) -> None:
+def _tell(name: str, line: str) -> None:
     if name not in _told and len(_told) < 1000:
         _told.add(name)
-        print(f"left out {name}: {reason}; the next in its shard is taken", file=sys.stderr)
+        print(f"left out {line}", file=sys.stderr)

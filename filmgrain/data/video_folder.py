@@ -4,16 +4,15 @@ Every file is decoded once, into a cache, before the first item is drawn (`prepa
 `refused` and left out. An item is a window in time of one clip (`windows`), its frames cropped and flipped alike.
 """
 
-import random
 from dataclasses import dataclass
-from typing import Any
 
 from . import cache
 from . import prepare as decoders
 from . import split as splits
 from .annotations import annotations, check_captions
-from .cache import Entry, Scaled
+from .cache import Scaled
 from .clips import STILL, Clips, moving
+from .decoded import Decoded
 from .listing import look, nothing
 from .prepare import Progress
 from .samples import collect
@@ -61,7 +60,7 @@ class Config:
         return Scaled(root=root, height=self.height, width=self.width, background=self.background)
 
 
-class Dataset:
+class Dataset(Decoded):
     """Windows of the clips of one split. Raises `NoData` if the folder holds no usable video."""
 
     def __init__(self, config: Config, split: str = "train", progress: Progress | None = None) -> None:
@@ -78,22 +77,10 @@ class Dataset:
         samples = moving(self.listing, samples)
         if not samples:
             raise nothing(self.listing, "video")
-        self.clips = Clips(samples, config, fraction=config.held_out, split=split)
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def item(self, index: int, rng: random.Random) -> dict[str, Any]:
-        return self.clips.item(index, rng)
-
-    def shares(self) -> list[tuple[str, Entry, int]]:
-        return self.clips.shares()
-
-    def texts(self) -> list[str]:
-        return self.clips.texts()
+        self.content = Clips(samples, config, fraction=config.held_out, split=split)
 
     def summary(self) -> list[str]:
-        lines = self.clips.summary()
+        lines = self.content.summary()
         folders = {path for path in self.listing.videos if path.is_dir()}  # whose stills are frames
         if stills := sum(path.parent not in folders for path in self.listing.stills):
             lines.append(f'{stills:,} stills not used; data.name="image_folder" takes them')

@@ -86,7 +86,7 @@ def test_an_entry_is_what_was_decoded(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_a_folder_of_many_clips_does_not_keep_them_all_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mapped file stays open, and systems allow 256 or 1024 of them."""
     monkeypatch.setattr(cache, "MAPPED", 0)
-    entry = Dataset(config(folder)).clips.parts[0].entry
+    entry = Dataset(config(folder)).content.parts[0].entry
     for number in range(300):
         os.link(entry.path, f"{entry.path}.{number}")
         replace(entry, path=f"{entry.path}.{number}").frames()

@@ -60,7 +60,7 @@ def test_a_sub_folder_is_a_clip_if_its_pictures_are_numbered_without_a_gap(tmp_p
     write_frames(root / "names", moving(2))
     (root / "names" / "frame_2.png").rename(root / "names" / "other_2.png")
     dataset = Dataset(config(root))
-    assert [part.name for part in dataset.clips.parts] == ["shot 1/left", "with film/film.gif"]
+    assert [part.name for part in dataset.content.parts] == ["shot 1/left", "with film/film.gif"]
     assert [round(edge) for edge in edges(Dataset(config(root, frames=12)).item(0, random.Random(0))["x"])] == list(
         range(12)
     )

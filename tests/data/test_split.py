@@ -19,13 +19,13 @@ def test_ten_clips_hold_out_whole_files_by_content(tmp_path: Path) -> None:
         write_gif(root / f"{n}.gif", moving(6, tint=140 + 8 * n), 10)
     (root / "copy of 3.gif").write_bytes((root / "3.gif").read_bytes())
     train, held_out = (Dataset(config(root, held_out=0.25), split) for split in ("train", "held_out"))
-    digests = [{part.entry.digest for part in dataset.clips.parts} for dataset in (train, held_out)]
+    digests = [{part.entry.digest for part in dataset.content.parts} for dataset in (train, held_out)]
     assert not digests[0] & digests[1] and len(digests[1]) == 3
-    assert len(train.clips.parts) + len(held_out.clips.parts) == 13
+    assert len(train.content.parts) + len(held_out.content.parts) == 13
     for n in range(12):
         (root / f"{n}.gif").rename(root / f"renamed {11 - n}.gif")
     again = Dataset(config(root, held_out=0.25), "held_out")
-    assert {part.entry.digest for part in again.clips.parts} == digests[1]
+    assert {part.entry.digest for part in again.content.parts} == digests[1]
 
 
 @pytest.mark.parametrize(("fraction", "held_out"), [(0, 0), (0.01, 1), (0.25, 3), (0.99, 11)])
@@ -39,8 +39,8 @@ def test_few_clips_hold_out_the_end_of_the_long_ones(tmp_path: Path) -> None:
     write_gif(root / "long.gif", moving(24), 10)
     write_gif(root / "short.gif", moving(12), 10)
     train, held_out = (Dataset(config(root, held_out=0.1), split) for split in ("train", "held_out"))
-    assert [(p.name, p.first, p.last) for p in train.clips.parts] == [("long.gif", 0, 19), ("short.gif", 0, 12)]
-    assert [(p.name, p.first, p.last) for p in held_out.clips.parts] == [("long.gif", 19, 24)]
+    assert [(p.name, p.first, p.last) for p in train.content.parts] == [("long.gif", 0, 19), ("short.gif", 0, 12)]
+    assert [(p.name, p.first, p.last) for p in held_out.content.parts] == [("long.gif", 19, 24)]
     assert {round(edges(x).max()) for x in items(held_out)} == {23}
     assert max(edges(train.item(0, random.Random(n))["x"]).max() for n in range(99)) < 18.5
 

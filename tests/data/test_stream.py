@@ -28,6 +28,7 @@ from filmgrain.files.encode import write_mp4
 def _afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "WAIT", 0.0)
     shard_cache._reads.clear()
+    shard_cache._spoilt.clear()
     stream._told.clear()
 
 
@@ -58,6 +59,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.write_bytes(png(n, 128, 128))
     write(str(folder / "files"), folder / "out", size=10**6, processes=1)
     return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def whole(made: Path) -> dict[int, tuple[str, torch.Tensor]]:
+    """What is drawn of them in more than an epoch."""
+    return draws(dataset(made), count=64)
 
 
 @pytest.fixture
@@ -197,22 +204,62 @@ def test_a_read_that_fails_is_tried_again_and_then_named(catalogued: Path) -> No
             data.item(1, random.Random(0))
 
 
-@pytest.mark.parametrize("parts", [0, 8])
-@pytest.mark.parametrize("damage", ["cut short", "another byte", "gone"])
-def test_a_shard_that_was_changed_is_named(
-    catalogued: Path, damage: str, parts: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shard_cache, "PARTS", parts)
-    data = dataset(f"file://{catalogued}")
-    path = catalogued / "shard-000000.tar"
+def spoil(path: Path, damage: str) -> None:
     content = bytearray(path.read_bytes())
-    content[2000] ^= 1
+    content[2000] ^= 1  # in its first sample
     path.write_bytes(content[: 1000 if damage == "cut short" else None])
     if damage == "gone":
         path.unlink()
-    with pytest.raises((ShardChanged, remote.Missing), match=r"shard-000000.tar") as error:
+
+
+EVERY = [(place, damage) for place in ("folder", "file", "http") for damage in ("cut short", "another byte", "gone")]
+
+
+@pytest.mark.parametrize(("place", "damage"), [*EVERY, ("http without ranges", "another byte")])
+def test_a_shard_that_cannot_be_read_moves_no_item_of_the_others(
+    whole: dict[int, tuple[str, torch.Tensor]],
+    catalogued: Path,
+    place: str,
+    damage: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    spoil(catalogued / "shard-000001.tar", damage)
+    lost = {n for n, (source, _) in whole.items() if source.startswith("shard-000001.tar/")}
+    with served(catalogued, ranges=place == "http") as (address, _):
+        url = {"folder": str(catalogued), "file": f"file://{catalogued}"}.get(place, address)
+        found = draws(dataset(url), count=64)
+        said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("left out")]
+        parts = [draws(dataset(url), count=64, part=(rank, 2), workers=1) for rank in (0, 1)]
+    assert 64 / 4 < len(lost) < 64 / 2 and found.keys() == whole.keys()
+    assert alike({n: found[n] for n in found if n not in lost}, {n: whole[n] for n in whole if n not in lost})
+    anew = [n for n in lost if found[n][0] != whole[n][0]]
+    some = damage == "another byte" and "without" not in place  # of the shard can be read
+    assert 0 < len(anew) <= (3 if some else 64) and (some or len(anew) == len(lost))
+    assert len({found[n][0] for n in anew}) > len(anew) // 4  # from all over
+    assert alike(dict(sorted((parts[0] | parts[1]).items())), found)
+    assert len(said) == 1 and "shard-000001.tar" in said[0]
+
+
+def test_where_nothing_can_be_read_the_run_ends(catalogued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = dataset(catalogued)
+    for path in catalogued.glob("*.tar"):
+        path.unlink()
+    with pytest.raises(
+        ShardChanged, match=r"64 draws in a row cannot be read, the last one .*shard-00000\d.tar: No such"
+    ):
         data.item(0, random.Random(0))
-    assert "\n" not in str(error.value)
+    assert len(capsys.readouterr().err.splitlines()) == len(data.shards)
+
+
+def test_a_shard_of_which_nothing_is_known_is_none(shelf: Path) -> None:
+    """The run on all that lies there equals the run on what can be used of it."""
+    expected = draws(dataset(shelf), count=80)
+    (shelf / "x-1b.tar").write_bytes(b"no shard at all")
+    (shelf / "x-2b.tar").write_bytes(b"")
+    packed(shelf / "x-3b.tar", {"notes.txt": b"no sample"})
+    data = dataset(shelf)
+    assert alike(draws(data, count=80), expected)
+    assert [refused.path for refused in data.refused] == ["x-1b.tar", "x-2b.tar"]
 
 
 def test_a_catalogue_or_an_index_that_was_changed(catalogued: Path) -> None:
@@ -235,7 +282,7 @@ def test_a_catalogue_or_an_index_that_was_changed(catalogued: Path) -> None:
             dataset(catalogued)
 
 
-def test_a_file_that_cannot_be_decoded_gives_its_place_to_the_next(
+def test_a_file_that_cannot_be_decoded_gives_its_place_to_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_mp4(tmp_path / "x.mp4", moving(30, 32, 48), 25)
@@ -244,12 +291,13 @@ def test_a_file_that_cannot_be_decoded_gives_its_place_to_the_next(
     films = {f"{n}.mp4": bytes(spoilt) if n in (2, 3) else gif(seed=n) for n in range(6)}
     packed(tmp_path / "s" / "x.tar", films)
     data = dataset(tmp_path / "s", frames=6)
-    sources = list(dict.fromkeys(data.item(n, random.Random(0))["source"] for n in range(len(data))))
-    assert sources == [f"x.tar/{n}.mp4" for n in (0, 1, 4, 5)]
+    sources = [data.item(n, random.Random(0))["source"] for n in range(len(data))]
+    assert sources[:2] + sources[-2:] == [f"x.tar/{n}.mp4" for n in (0, 1, 4, 5)]
+    assert len(sources) > 6 and {*sources} == {*sources[:2], *sources[-2:]}
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and said[0].startswith("left out x.tar/2.mp4: ")
     packed(tmp_path / "bad" / "x.tar", {f"{n}.mp4": bytes(spoilt) for n in range(2)})
-    with pytest.raises(NoData, match=r"x.tar: not one of its files can be decoded"):
+    with pytest.raises(NoData, match=r"64 draws in a row cannot be read.*\.mp4: frame 12"):
         dataset(tmp_path / "bad", frames=6).item(0, random.Random(0))
 
 

@@ -20,16 +20,16 @@ from filmgrain.files.encode import write_gif, write_mp4
 
 def test_all_formats_are_found_in_natural_order(folder: Path) -> None:
     dataset = Dataset(config(folder))
-    assert [part.name for part in dataset.clips.parts] == [
+    assert [part.name for part in dataset.content.parts] == [
         "clip2.gif", "clip10.gif", "deep/a.mp4", "deep/er/b.webp", "deep/er/c.webm", "shots/first",
     ]  # fmt: skip
-    assert [part.last for part in dataset.clips.parts] == [20, 6, 40, 12, 15, 11]
+    assert [part.last for part in dataset.content.parts] == [20, 6, 40, 12, 15, 11]
     assert not dataset.refused
     assert dataset.listing.ignored == {".txt": 1} and len(dataset.listing.stills) == 2 + 11
 
 
 def test_an_epoch_counts_long_clips_more_often(folder: Path) -> None:
-    assert Dataset(config(folder)).clips.items == [4, 1, 8, 2, 3, 2]
+    assert Dataset(config(folder)).content.items == [4, 1, 8, 2, 3, 2]
     sources = [b["source"][0] for b in islice(Loader(Dataset(config(folder)), batch=1, seed=0).batches(), 20)]
     assert sources.count("deep/a.mp4") == 8 and sources.count("clip10.gif") == 1
 
@@ -83,9 +83,9 @@ def test_what_moves_at_a_speed_moves_at_it_whatever_the_rate_of_its_file(tmp_pat
         write_mp4(root / f"{rate}.mp4", moving(rate, 24, 48, step=20 / rate), rate)
     write_gif(root / "gif.gif", moving(20, 24, 48, step=1), 20)
     dataset = Dataset(config(root, width=48, fps=5, frames=4))
-    for n, part in enumerate(dataset.clips.parts):
+    for n, part in enumerate(dataset.content.parts):
         for draw in range(5):
-            travelled = np.diff(edges(dataset.item(sum(dataset.clips.items[:n]), random.Random(draw))["x"]))
+            travelled = np.diff(edges(dataset.item(sum(dataset.content.items[:n]), random.Random(draw))["x"]))
             assert np.abs(travelled - 4).max() <= 20 / 10 and abs(travelled.mean() - 4) < 0.75, part.name
 
 
