@@ -54,15 +54,20 @@ class Budget:
 
     frame: int = 100_000_000  # pixels of one frame, as stored
     pixels: int = 250_000_000_000  # pixels of all frames, as stored: half an hour of 1920 × 1080 at 60 fps; bounds time
+    free: int = 4_000_000_000  # pixels of all frames that a file of any size may have; seconds
+    dense: int = 250_000  # pixels beyond these for each byte of the file: twice as many as a black film has
     bytes: int = 2 << 30  # bytes of all frames after scaling; bounds memory
 
-    def check(self, path: str | PathLike[str], info: Info, shape: tuple[int, int]) -> None:
-        """Raises `Unreadable` if a file of `info`, its frames scaled to `shape` (height, width), is too much."""
+    def check(self, path: str | PathLike[str], info: Info, shape: tuple[int, int], stored: int) -> None:
+        """Raises `Unreadable` if a file of `info` is too much: of `stored` bytes, scaled to `shape` (height, width)."""
         size = f"{info.frames} frames of {info.width}×{info.height}"
         if info.height * info.width > self.frame:
             raise Unreadable(path, f"{size} are over the budget of {self.frame:,} pixels a frame")
         if info.frames * info.height * info.width > self.pixels:
             raise Unreadable(path, f"{size} are over the budget of {self.pixels:,} pixels; cut it into shorter files")
+        if info.frames * info.height * info.width > (most := self.free + self.dense * stored):
+            size += f" in {stored:,} bytes"
+            raise Unreadable(path, f"{size} are over the budget of {most:,} pixels for so few; cut it or scale it down")
         if info.frames * shape[0] * shape[1] * 3 > self.bytes:
             size += f" at {shape[1]}×{shape[0]}"
             raise Unreadable(path, f"{size} are over the budget of {self.bytes:,} bytes; scale to a smaller size")

@@ -1,5 +1,6 @@
 """`read` and `probe`: any video, animation, still or folder of frames as one `Clip`."""
 
+import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -58,11 +59,11 @@ def read(
     with ExitStack() as opened:
         with naming(path):
             source = opened.enter_context(_opened(path))
-            info = source.info()
+            info, stored = source.info(), source.size()
         if most is not None:
             info = replace(info, frames=min(info.frames, most))
         height, width = size(info.height, info.width) if size else (info.height, info.width)
-        budget.check(path, info, (height, width))
+        budget.check(path, info, (height, width), stored)
         frames, times, end = Stack(info.frames, height, width), [], 0.0
         for start, length, image in _checked(path, info, islice(source.frames(background), most)):
             if image.size != (width, height):
@@ -71,7 +72,8 @@ def read(
             times.append(start)
             end = start + length
             if len(times) > info.frames:  # the header was wrong
-                budget.check(path, Info(len(times), info.height, info.width, end), (height, width))
+                told = Info(len(times), info.height, info.width, end)
+                budget.check(path, told, (height, width), stored)
     return Clip(frames.array(), np.array(times), end if len(times) > 1 else 0.0)
 
 
@@ -105,6 +107,12 @@ class _Source:
 
     def info(self) -> Info:
         return self.decoder.info(self.file, self.kind)
+
+    def size(self) -> int:
+        """Bytes; of a folder of frames, of them all."""
+        if isinstance(self.file, Path):
+            return sum(path.stat().st_size for path in folder.pictures_in(self.file))
+        return self.file.seek(0, os.SEEK_END)
 
     def frames(self, background: pictures.RGB) -> Frames:
         return self.decoder.frames(self.file, self.kind, background)

@@ -8,11 +8,12 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from malformed_bytes import BYTES
 from PIL import Image
 from samples import ANIMATIONS, STILLS, VIDEOS, disc, make_video
 
 from filmgrain.files.kinds import PICTURES, kind
-from filmgrain.files.video import Budget, Unreadable, moves, probe, read
+from filmgrain.files.video import Budget, Info, Unreadable, moves, probe, read
 
 LOSSLESS = {"a.png", "ffv1.mkv", "s.png", "s.bmp", "s.tiff"}
 
@@ -144,6 +145,39 @@ def test_over_budget(sample, name, budget):
     with pytest.raises(Unreadable, match=r"10 frames of 64×48.*over the budget"):
         read(sample(name), budget=budget)
     assert len(read(sample(name), budget=Budget(frame=3072, pixels=30_720, bytes=92_160)).frames) == 10
+
+
+def test_many_pixels_of_few_bytes_are_refused_at_once(tmp_path):
+    path = tmp_path / "many.gif"
+    path.write_bytes(BYTES["many.gif"])
+    with pytest.raises(Unreadable) as error:
+        read(path)
+    assert error.value.reason == (
+        "500 frames of 9000×9000 in 7,514 bytes are over the budget of 5,878,500,000 pixels for so few; "
+        "cut it or scale it down"
+    )
+
+
+def test_few_bytes_may_show_as_many_pixels_as_take_seconds_and_more_bytes_more(sample, tmp_path):
+    """Limits of 4e9 and 250,000 a byte, of which black films of 1920×1080 were measured to have half."""
+    assert Budget().free > 60 * 30 * 1080 * 1920  # a minute of anything at all
+    info, stored = Info(36_000, 1080, 1920, 1200.0), 36_000 * 16  # 20 black minutes of H.264: 16 bytes a frame
+    Budget().check("black.mp4", info, (64, 64), stored)
+    with pytest.raises(Unreadable, match="for so few"):
+        Budget().check("black.mp4", info, (64, 64), stored // 4)
+    size = sample("a.gif").stat().st_size
+    assert len(read(sample("a.gif"), budget=Budget(free=0, dense=-(-30_720 // size))).frames) == 10
+    with pytest.raises(Unreadable, match=r"10 frames of 64×48 in .* bytes are over the budget"):
+        read(sample("a.gif"), budget=Budget(free=0, dense=30_720 // size - 1))
+
+
+def test_frames_in_a_folder_count_by_all_their_bytes(tmp_path):
+    for number in range(3):
+        Image.new("L", (40, 30)).save(tmp_path / f"{number}.png")
+    stored = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert len(read(tmp_path, budget=Budget(free=3600 - stored, dense=1)).frames) == 3
+    with pytest.raises(Unreadable, match=f"3 frames of 40×30 in {stored} bytes"):
+        read(tmp_path, budget=Budget(free=3599 - stored, dense=1))
 
 
 def test_scaling_saves_memory_not_time(sample):

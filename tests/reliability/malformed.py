@@ -26,7 +26,7 @@ from filmgrain.data import image_folder, stream, video_folder
 from filmgrain.data.listing import Listing
 from filmgrain.data.loader import Loader
 
-LIMIT = 300  # seconds for one file on a busy machine; the slowest, 500 frames of 9000 x 9000, takes forty
+LIMIT = 300  # seconds for one file on a busy machine
 SIZE = {"height": 16, "width": 16, "held_out": 0.0}
 
 
