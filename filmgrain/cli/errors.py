@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 
@@ -62,7 +62,8 @@ def report(error: BaseException, *, debug: bool) -> int:
     code, text = explain(error)
     if debug:
         traceback.print_exception(error)
-    print(f"filmgrain: {text}", file=sys.stderr)
+    with suppress(OSError):  # where the error output goes to the full disk, the code alone has to say it
+        print(f"filmgrain: {text}", file=sys.stderr)
     return code
 
 

@@ -47,7 +47,7 @@ class Keeper:
     def save(self, state: State, *, whole: bool = True) -> None:
         """Writes, verifies, and only then deletes what is too old. A sharded run writes parts where not `whole`.
 
-        Raises OSError, `fsio.Damaged` or `NonFinite`.
+        Raises OSError, `fsio.Damaged` or `NonFinite`; what cannot be deleted is told, and tried again at the next save.
         """
         if self.saved == state.step:
             return
@@ -61,19 +61,23 @@ class Keeper:
             steps = {key: shards.spread(_parameter(key), value) for key, value in moments.items()}
             found = checkpoint.weights(model), kept, steps
             folder = checkpoint.save_sharded(self.run, state, model, found, self.world, whole=whole)
-            self.world.first(lambda: self._keep(folder))
+            self.world.first(lambda: self._keep(folder, state.step))
         else:
-            self.world.first(lambda: self._keep(checkpoint.save(self.run, state, model, averages, moments)))
+            self.world.first(lambda: self._keep(checkpoint.save(self.run, state, model, averages, moments), state.step))
         self.saved = state.step
 
-    def _keep(self, folder: Path) -> None:
+    def _keep(self, folder: Path, step: int) -> None:
         try:
             fsio.verify(folder)
         except fsio.Damaged:
             fsio.set_aside(folder)
             raise
-        for old in fsio.staged_folders(self.run.checkpoints)[: -self.keep]:
-            fsio.remove(old)
+        try:
+            for old in fsio.staged_folders(self.run.checkpoints)[: -self.keep]:
+                fsio.remove(old)
+            fsio.clean(self.run.checkpoints)  # what could not be deleted before
+        except OSError as error:
+            self.log.event(step, "not removed", f"saved; an older checkpoint could not be deleted: {error}")
 
     def _clear(self) -> None:
         former = fsio.staged_folders(self.run.checkpoints)

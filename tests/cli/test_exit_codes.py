@@ -51,6 +51,14 @@ def test_a_command_ends_with_its_code_and_one_line(run, tiny, monkeypatch, what)
     assert outcome.err.startswith("filmgrain: ") and outcome.err.count("\n") == 1 and says in outcome.err
 
 
+def test_the_code_is_the_same_where_the_error_output_goes_to_a_full_disk(monkeypatch):
+    def write(text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stderr.write", write)
+    assert errors.report(Locked("r is in use"), debug=False) == 4
+
+
 def test_the_page_lists_these_codes_and_no_others():
     section = PAGE.read_text().partition("## Exit codes")[2].partition("\n## ")[0]
     listed = {int(code) for row in re.findall(r"^\| ([0-9, ]+) \|", section, re.MULTILINE) for code in row.split(",")}

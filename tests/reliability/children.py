@@ -5,6 +5,7 @@ torch is imported once, so that a trial costs tens of milliseconds; a fork is so
 
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -45,6 +46,7 @@ def started(work: Callable[[], object], said: Path) -> int:
 
 def _live(work: Callable[[], object], said: Path) -> None:
     code = 70
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts these in its background ignores it
     try:
         file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for standard in (1, 2):
@@ -52,6 +54,7 @@ def _live(work: Callable[[], object], said: Path) -> None:
         work()
         code = 0
     except BaseException as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))  # what a trial may have lowered is of the run's files
         code = report(error, debug=False)
     finally:
         sys.stdout.flush()

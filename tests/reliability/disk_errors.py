@@ -45,6 +45,8 @@ def weights_alone(found: Left) -> Left:
 def fault(folder: Path, whole: Left, ended: Ended, reason: str) -> str:
     """A run ends as if nothing had been, or with 74 and the reason; then its last checkpoint is there to go on from."""
     if ended.code == 0:
+        if "could not be deleted" in ended.said and left(folder).stale:  # by the last save, so by a resumption
+            finished(folder)
         failed = "failed" in ended.said
         return difference(folder, whole, weights_alone) if failed else difference(folder, whole)
     said = [line for line in ended.said.splitlines() if line.startswith("filmgrain: ")]

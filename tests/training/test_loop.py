@@ -1,5 +1,6 @@
 """What interrupts a run: non-finite gradients, full disks, signals, and other processes."""
 
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -186,6 +187,23 @@ def test_a_checkpoint_damaged_as_it_is_written_costs_no_older_one(
     train(Toy(), batches_of(4), replace(CONFIG, keep=1), Run(folder=tmp_path))
     assert "ema.safetensors has 0 bytes" in events(tmp_path, "save failed")[0]["text"]
     assert [path.name for path in fsio.staged_folders(tmp_path / "checkpoints")] == ["step-00000012"]
+
+
+def test_what_is_left_of_an_older_checkpoint_goes_with_the_next_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def fails_once(folder: Path, **more: Any) -> None:
+        if folder.exists():
+            monkeypatch.setattr(shutil, "rmtree", remove)
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(shutil, "rmtree", fails_once)
+    train(Toy(), batches_of(4), replace(CONFIG, keep=1), Run(folder=tmp_path))
+    assert "Input/output error" in events(tmp_path, "not removed")[0]["text"]
+    assert not events(tmp_path, "save failed")
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000012"]
 
 
 def test_rows_are_plain_lines_where_there_is_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
