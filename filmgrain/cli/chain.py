@@ -45,7 +45,7 @@ class Chain:
         if not self.kept:
             return []
         device = next(model.parameters()).device
-        steps = [model.codec.decode(z.to(device)).clamp(-1, 1).cpu() for z in self.kept]
+        steps = [model.codec.decode(z.to(device)).clamp(-1, 1) for z in self.kept]
         still = steps[0].ndim == 4
         clips = [to_uint8(x[:, :, None] if still else x).expand(-1, -1, -1, -1, 3).numpy() for x in steps]
         sheet = contact_sheet([clip[i] for i in range(len(clips[0])) for clip in clips], columns=len(clips))

@@ -143,4 +143,4 @@ class Trainer(Results):
 
 def video_tensor_to_gif(tensor: Tensor, path: str | Path, duration: float = 120) -> None:
     """A video (c f h w) in [0, 1] as a GIF of so many milliseconds a frame."""
-    write_gif(path, to_uint8(2 * tensor.cpu() - 1).numpy(), 1000 / duration)
+    write_gif(path, to_uint8(2 * tensor - 1).numpy(), 1000 / duration)

@@ -23,7 +23,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 def total(x: Float[Tensor, "b *chw"]) -> Float[Tensor, " b"]:
     """The sum over each sample's elements."""
-    return x.flatten(1).sum(1).double().cpu()
+    return x.flatten(1).sum(1).cpu().double()  # in this order: MPS has no float64
 
 
 def bits(nats: Float[Tensor, "*b"], elements: int) -> Float[Tensor, "*b"]:

@@ -110,8 +110,8 @@ def of_each(
 
 
 def to_uint8(x: Float[Tensor, "*b c f h w"]) -> Tensor:
-    """x in [-1, 1] as bytes with channels last, (..., f, h, w, c): what the files room writes."""
-    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(-4, -1)
+    """x in [-1, 1] as bytes with channels last, (..., f, h, w, c), on the CPU: what the files room writes."""
+    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(-4, -1).cpu()
 
 
 def save_video(

@@ -60,7 +60,7 @@ class Extractor:
     def __call__(self, images: UInt8[Tensor, "b 3 *fhw"]) -> Float[Tensor, "b d"]:
         """Features in float64 on the CPU, computed where the network is."""
         device = next(self.network.parameters()).device
-        return self.network(images.to(device)).double().cpu()
+        return self.network(images.to(device)).cpu().double()  # in this order: MPS has no float64
 
 
 def read(path: Path) -> dict[str, Tensor]:
