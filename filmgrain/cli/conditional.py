@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from typer import Argument, Option
+from typer import Option
 
 from .. import __version__
 from .console import progress, say
 from .errors import Usage, usage
+from .flags import Device, Grid, Precision, RunFolder, Sampler, Scale, Steps, Weights
 from .sample import sampling_of
 from .wishes import given, wishes
 
@@ -31,7 +32,7 @@ TUNED_ON = 8  # held-out clips
 class Options:
     """What can be typed. What is left out is as in the run's recipe."""
 
-    run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")]
+    run: RunFolder
     out: Annotated[Path | None, Option(help="File to write (.gif or .mp4); by default beside the clip.")] = None
     method: Annotated[str, Option(help="replacement, guidance, both, or covariance.")] = "both"
     weight: Annotated[float | None, Option(help="w_r of guidance.", show_default="5")] = None
@@ -40,16 +41,16 @@ class Options:
     prompt: Annotated[str, Option(metavar="TEXT", help="What is shown, of a run with captions.")] = ""
     negative: Annotated[str, Option(metavar="TEXT", help="What is not shown.")] = ""
     label: Annotated[str, Option(metavar="NAME", help="Its class, of a run with labels.")] = ""
-    scale: Annotated[float | None, Option(help="Of guidance towards prompt and label; 1 is none.")] = None
-    steps: Annotated[int | None, Option(min=1, help="Sampling steps.")] = None
-    sampler: Annotated[str | None, Option(help="ancestral, langevin, ddim ... or the dotted path of your own.")] = None
-    grid: Annotated[str | None, Option(help="Of noise levels: uniform, karras, logsnr, trailing ...")] = None
+    scale: Scale = None
+    steps: Steps = None
+    sampler: Sampler = None
+    grid: Grid = None
     seed: Annotated[int, Option(help="The same seed gives the same video.")] = 0
     fps: Annotated[float | None, Option(min=0.1, max=1000, help="Frames a second of the file.")] = None
     settings: Annotated[list[str], Option("--set", metavar="KEY=VALUE", help="Such as sample.options.gamma=0.")] = ()  # type: ignore[assignment]
-    device: Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")] = "auto"
-    precision: Annotated[str, Option(help="float32, bfloat16, or auto: bfloat16 where it is fast.")] = "float32"
-    weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
+    device: Device = "auto"
+    precision: Precision = "float32"
+    weights: Weights = "ema"
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
 
 from ..watching.history import series, smoothed
 from .console import say
 from .errors import Usage
+from .flags import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def curve(
-    run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")],
+    run: RunFolder,
     out: Annotated[Path | None, Option(help="PNG to write.  [default: curve.png in the run]")] = None,
 ) -> None:
     """Draw a run's training loss, and its loss on held-out data by noise level. Needs the extra: filmgrain[plots]."""

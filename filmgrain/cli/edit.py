@@ -10,6 +10,7 @@ from typer import Argument, Option
 from .. import __version__
 from .console import say
 from .errors import Usage, usage
+from .flags import Device, RunFolder
 from .wishes import heard
 
 if TYPE_CHECKING:
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
     from ..generate.sampling import Config
     from ..model import DiffusionModel
 
-RunFolder = Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")]
 File = Annotated[Path, Argument(help="A picture, or a video for a model of videos.")]
 Out = Annotated[Path | None, Option(help="File to write (.png, .gif or .mp4); by default beside what was given.")]
 Seed = Annotated[int, Option(help="The same seed gives the same result.")]
 Settings = Annotated[list[str] | None, Option("--set", metavar="KEY=VALUE", help="Such as sample.steps=100.")]
-Device = Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")]
 
 
 def denoise(
@@ -142,7 +141,7 @@ def _write(made: "Tensor", out: Path, config: "Config", **how: Any) -> None:
 
     still = made.ndim == 3 or (made.ndim == 4 and how.get("ends") is not None)
     clips = made if "ends" in how else made[None]
-    frames = to_uint8((clips[:, :, None] if still else clips).cpu()).expand(-1, -1, -1, -1, 3).numpy()
+    frames = to_uint8(clips[:, :, None] if still else clips).expand(-1, -1, -1, -1, 3).numpy()
     sheet = contact_sheet(
         list(frames), columns=len(frames), scale=None if len(frames) > 1 else 1, gap=2 * (len(frames) > 1)
     )

@@ -14,6 +14,7 @@ from .console import progress, say
 from .datasets import dataset, name_of
 from .drawn import Drawn, files_of, of_folder, of_model
 from .errors import Usage, usage
+from .flags import Device, Grid, Precision, Sampler, Scale, Steps, Weights
 from .further import copies_of, likelihood_of
 from .sample import refuse_unwritable
 
@@ -54,18 +55,18 @@ class Options:
     neighbours: Annotated[int, Option(min=0, help="Samples to show beside the nearest training data; 0 for none.")] = 8
     likelihood: Annotated[int, Option(min=0, help="Held-out items to measure bits per dimension on.")] = 0
     labels: Annotated[str, Option(help="Of the samples: as the reference's, even, or none.")] = "reference"
-    scale: Annotated[float | None, Option(help="Of guidance towards label or prompt; 1 is none.")] = None
-    steps: Annotated[int | None, Option(min=1, help="Sampling steps.")] = None
-    sampler: Annotated[str | None, Option(help="ddim, heun, dpmpp_2m ... or the dotted path of your own.")] = None
-    grid: Annotated[str | None, Option(help="Of noise levels: uniform, karras, logsnr, trailing ...")] = None
+    scale: Scale = None
+    steps: Steps = None
+    sampler: Sampler = None
+    grid: Grid = None
     seed: Annotated[int, Option(help="Of samples, of the reference's choice and of the halves.")] = 0
     batch: Annotated[
         int | None, Option(min=1, help="Samples at once; memory grows with it.  [default: 64; 16 clips]")
     ] = None
     settings: Annotated[list[str], Option("--set", metavar="KEY=VALUE", help="Such as sample.options.eta=0.5.")] = ()  # type: ignore[assignment]
-    device: Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")] = "auto"
-    precision: Annotated[str, Option(help="float32, bfloat16, or auto: bfloat16 where it is fast.")] = "float32"
-    weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
+    device: Device = "auto"
+    precision: Precision = "float32"
+    weights: Weights = "ema"
     out: Annotated[Path | None, Option(help="File to write.  [default: evaluation.json in the run]")] = None
     compare: Annotated[tuple[Path, Path] | None, Option(metavar="A B", help="Two such files, in place of a run.")] = (
         None

@@ -8,15 +8,16 @@ from typer import Argument, Option
 
 from .console import say
 from .errors import Usage, usage
+from .flags import RunFolder, Weights
 from .import_ import module_of, refuse_existing
 
 
 def export(
     kind: Annotated[str, Argument(metavar="FORMAT", help="diffusers.")],
-    run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")],
+    run: RunFolder,
     folder: Annotated[Path, Argument(help="New folder to write to.")],
     label: Annotated[str | None, Option(metavar="NAME", help="The class that a conditional model becomes.")] = None,
-    weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema",
+    weights: Weights = "ema",
 ) -> None:
     """Write a run's model as another program's."""
     from .. import runs

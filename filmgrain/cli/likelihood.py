@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from typer import Argument, Option
+from typer import Option
 
 from .. import __version__
 from .console import progress, say
 from .datasets import dataset
 from .errors import Usage, usage
+from .flags import Device, Precision, RunFolder, Weights
 
 if TYPE_CHECKING:
     from ..evaluate.likelihood import Likelihood
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Options:
     """What can be typed."""
 
-    run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")]
+    run: RunFolder
     method: Annotated[str, Option(help="bound, the variational one, or ode, of the probability flow.")] = "bound"
     items: Annotated[int, Option(min=1, help="Number of clips or pictures.")] = 64
     split: Annotated[str, Option(help="Of the run's data: held_out or train.")] = "held_out"
@@ -34,9 +35,9 @@ class Options:
     probes: Annotated[int, Option(min=1, help="Of ode, a gradient an evaluation each.")] = 2
     dequantisation: Annotated[str, Option(help="Of ode: noise or uniform.")] = "noise"
     batch: Annotated[int, Option(min=1, help="Items at once; memory grows with it.")] = 8
-    device: Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")] = "auto"
-    precision: Annotated[str, Option(help="float32, bfloat16, or auto: bfloat16 where it is fast.")] = "float32"
-    weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
+    device: Device = "auto"
+    precision: Precision = "float32"
+    weights: Weights = "ema"
 
 
 def measure(options: Options) -> "Likelihood":

@@ -7,11 +7,12 @@ from typer import Argument, Option
 
 from .console import say
 from .errors import Usage
+from .flags import RunFolder
 from .import_ import refuse_existing
 
 
 def pack(
-    run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")],
+    run: RunFolder,
     folder: Annotated[Path, Argument(help="New folder to write to.")],
     half: Annotated[bool, Option(help="Store the weights in float16.")] = True,
     settings: Annotated[

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option
 
 from .. import __version__
 from .console import say
+from .flags import RunFolder
 
 
 def report(
-    run: Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")],
+    run: RunFolder,
     out: Annotated[Path | None, Option(help="File to write.  [default: report.html in the run]")] = None,
 ) -> None:
     """Write a run as one HTML file that needs nothing else: curves, previews over time, data, events, recipe."""

@@ -17,6 +17,7 @@ from .album import Album
 from .chain import Chain
 from .console import progress, say, steps_of
 from .errors import Usage, usage
+from .flags import Device, Grid, Precision, Sampler, Scale, Steps, Weights
 from .wishes import Wish, given, heard, read_prompts, slug, wishes
 
 if TYPE_CHECKING:
@@ -46,10 +47,10 @@ class Options:
     prompts: Annotated[list[str], Option("--prompt", metavar="TEXT", help="What to show; may be given again.")] = ()  # type: ignore[assignment]
     prompts_file: Annotated[Path | None, Option(help="Text with a prompt a line.")] = None
     negative: Annotated[str, Option(metavar="TEXT", help="What not to show: guidance leads away from it.")] = ""
-    scale: Annotated[float | None, Option(help="Of guidance towards label and prompt; 1 is none.")] = None
-    steps: Annotated[int | None, Option(min=1, help="Sampling steps.")] = None
-    sampler: Annotated[str | None, Option(help="ddim, heun, dpmpp_2m ... or the dotted path of your own.")] = None
-    grid: Annotated[str | None, Option(help="Of noise levels: uniform, karras, logsnr, trailing ...")] = None
+    scale: Scale = None
+    steps: Steps = None
+    sampler: Sampler = None
+    grid: Grid = None
     seed: Annotated[int, Option(help="The same seed gives the same samples.")] = 0
     out: Annotated[Path | None, Option(help="Folder to write to; by default samples/ of the run.")] = None
     frames: Annotated[int | None, Option(min=1, help="Frames of a video.")] = None
@@ -59,9 +60,9 @@ class Options:
     fps: Annotated[float | None, Option(min=0.1, max=1000, help="Frames a second of the files.")] = None
     settings: Annotated[list[str], Option("--set", metavar="KEY=VALUE", help="Such as sample.options.eta=0.5.")] = ()  # type: ignore[assignment]
     strip: Annotated[int, Option(min=0, help="Draw the first samples at so many steps of their way too.")] = 0
-    device: Annotated[str, Option(help="cuda, mps, cpu, or auto: the first of these that is there.")] = "auto"
-    precision: Annotated[str, Option(help="float32, bfloat16, or auto: bfloat16 where it is fast.")] = "float32"
-    weights: Annotated[str, Option(help="ema, the average over training, or raw.")] = "ema"
+    device: Device = "auto"
+    precision: Precision = "float32"
+    weights: Weights = "ema"
 
 
 def sample(options: Options, see: "Callable[[np.ndarray], object] | None" = None) -> list[Path]:
