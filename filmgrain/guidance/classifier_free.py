@@ -36,9 +36,7 @@ class ClassifierFree:
     denoiser: Denoiser
     reference: Denoiser
     scale: float
-    doubled: bool = (
-        False  # both in one call of twice the batch: faster where the device has room; Always(denoiser, ...) only
-    )
+    doubled: bool = False  # both in one call of twice the batch: faster where there is room; of Always(denoiser, ...)
 
     def __post_init__(self) -> None:
         same = isinstance(self.reference, Always) and self.reference.denoiser is self.denoiser
