@@ -20,9 +20,8 @@ from ..data.moving_shapes import ORBIT, QUICKER, SPEED
 
 LEGAL = 0.02  # heights, up to which a way counts as its motion's; what stands still for 8 frames is at 0.024
 READ = 0.004  # heights, an error of reading a place from pixels that nothing is concluded from
-COST = 6.0  # of a parameter: what has one more must make the way 20 times as likely, e^(6/2)
 STRAIGHT = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}  # axis, sign
-PARAMETERS = dict.fromkeys(STRAIGHT, 3) | {"bouncing": 4, "circling": 5}
+COST = dict.fromkeys(STRAIGHT, 0.0) | {"bouncing": 12.0, "circling": 18.0}  # of what is free: Fit.score
 SPEEDS, PLACES, TURNS = 41, 61, 81  # of the grids
 TOLERANCE = 0.001  # sides a frame, by which a speed may be outside the data's range: how well it can be read
 Way = Float[np.ndarray, "f 2"]
@@ -37,12 +36,13 @@ class Fit:
     distance: float  # heights
 
     def score(self, frames: int) -> float:
-        """Lower is likelier: -2 log of the likelihood of 2 x frames numbers, and COST for each parameter.
+        """Lower is likelier: -2 log of the likelihood of 2 x frames numbers, and the COST of the motion's freedom.
 
         Every straight way is nearly one of a shape that bounces, and hardly any shape that bounces moves straight along
-        an axis; hence the cost, which is what a prior over angles comes to.
+        an axis. Its angle is one of 2 pi; known to s = READ / (speed sqrt(sum (t - mean t)^2)), in 16 frames 0.007, it
+        costs -2 log(sqrt(2 pi) s / 2 pi) = 12. The one number more of a circle costs 6.
         """
-        return 2 * frames * np.log(self.distance**2 + READ**2) + COST * PARAMETERS[self.motion]
+        return 2 * frames * np.log(self.distance**2 + READ**2) + COST[self.motion]
 
 
 def fits(way: Way, times: Float[np.ndarray, " f"], room: Float[np.ndarray, " 2"], size: int, height: int) -> list[Fit]:
