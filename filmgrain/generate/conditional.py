@@ -27,7 +27,7 @@ from ..guidance.reconstruction import Reconstruction
 from ..model import DiffusionModel
 from ..rooms import nearest
 from .deep_cache import cached
-from .sampling import THRESHOLDS, Config, guided, walk_by
+from .sampling import THRESHOLDS, Config, away, guided, walk_by
 from .videos import NotFinite, finished, of_each
 
 METHODS = ("replacement", "guidance", "both", "covariance")
@@ -101,9 +101,10 @@ def drawer(
         ids = tuple(range(len(given.x)))
         own = Draw(seed if number == 0 else int(generator(seed, "block", number).integers(1 << 62)), ids)
         with evaluating(model):
-            cond, staged = _condition(model, given, how, own, said)
-            pull = Pull(guided(model, config, len(ids)) if said or staged else cached(model, config.cache))
-            denoiser = around(pull, model, given, how, config, staged)
+            batch, kept = of_each(model, said, len(ids))[1], _stage(model, given, how)
+            cond = model.condition({**batch, **kept}, own)
+            pull = Pull(guided(model, config, away(model, config, own, kept)) if said else cached(model, config.cache))
+            denoiser = around(pull, model, given, how, config, staged=bool(kept))
             z, levels = own.normal("start", model.codec.encode(given.x)), config.grid_of(model.schedule)
             try:
                 x0 = finished(walk_by(denoiser, z, levels, cond, config, own))
@@ -180,15 +181,11 @@ def enlarged(small: Float[Tensor, "*b h w"], factor: int) -> Float[Tensor, "*b H
     return small.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
-def _condition(
-    model: DiffusionModel, given: Given, how: Conditional, draw: Draw, said: Mapping[str, Sequence[Any]]
-) -> tuple[Cond, bool]:
-    """What the model is told; and whether the smaller copy is a part of that."""
-    staged = given.small is not None and "low_resolution" in model.conditioners
-    _, batch = of_each(model, said, len(given.x))
-    if staged and given.small is not None:
-        batch["x"], batch["augmentation"] = [*enlarged(given.small, given.factor)], [how.augmentation] * len(given.x)
-    return model.condition(batch, draw), staged
+def _stage(model: DiffusionModel, given: Given, how: Conditional) -> dict[str, Any]:
+    """What a stage of super-resolution is told of the smaller copy; nothing for any other model."""
+    if given.small is None or "low_resolution" not in model.conditioners:
+        return {}
+    return {"x": [*enlarged(given.small, given.factor)], "augmentation": [how.augmentation] * len(given.x)}
 
 
 @contextmanager

@@ -1,10 +1,14 @@
 """The smaller copy of x as a condition: what is seen of x, what is drawn, and how a stage is sampled by it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from filmgrain.autoencoders import pixels
 from filmgrain.conditioning import Conditioner as Contract
+from filmgrain.conditioning.label import Conditioner as Label
+from filmgrain.conditioning.label import Config as LabelConfig
 from filmgrain.conditioning.low_resolution import Conditioner, Config, reduced
 from filmgrain.diffusion.cond import stack
 from filmgrain.diffusion.draw import Draw
@@ -36,12 +40,11 @@ def videos(count=2):
     return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-def model_of():
-    conditioner = made()
+def model_of(**others):
     network = unet3d.Network(unet3d.Config(width=8, mults=(1, 2), heads=2, head_width=8, condition=8, maps=3))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    return DiffusionModel(network, CODEC, Diffusion(schedule=Cosine()), SHAPE, {"low_resolution": conditioner})
+    return DiffusionModel(network, CODEC, Diffusion(schedule=Cosine()), SHAPE, {"low_resolution": made(), **others})
 
 
 def test_maps_are_the_noised_mean_of_every_square():
@@ -94,6 +97,17 @@ def test_a_stage_is_sampled_by_what_it_is_given():
         upscale(model, torch.zeros(3, 4, 2, 2), config=STEPS)
     assert generate(model, 2, config=Sampling(steps=2, scale=2.0), given={"x": videos()}).isfinite().all()
     assert extend(model, None, frames=6, config=STEPS, how=Conditional(weight=0.01)).shape == (3, 6, 8, 8)
+
+
+def test_guidance_towards_a_label_leaves_the_smaller_copy_said():
+    """With labels that say nothing, guided and not guided are one; away from no copy at all they would not be."""
+    model = model_of(label=Label(LabelConfig(names=("a", "b")), vector=8))
+    torch.nn.init.zeros_(model.conditioners["label"].table.weight)
+    plain, guided = (
+        upscale(model, Downsample(2)(videos()), config=replace(STEPS, scale=scale), given={"label": [1]})
+        for scale in (1.0, 5.0)
+    )
+    torch.testing.assert_close(guided, plain, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_no_condition_is_remembered_as_another(labelled):
     """At one z, where there is nothing to approximate, guidance is as it is without a cache."""
     z, logsnr = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(1)), torch.zeros(2)
     cond = labelled.condition({"label": [0, 2]}, Draw(0, (0, 1)))
-    plain, kept = (guided(labelled, Config(scale=4.0, cache=every), 2) for every in (1, 9))
+    plain, kept = (guided(labelled, Config(scale=4.0, cache=every), labelled.null(2)) for every in (1, 9))
     for _ in range(3):
         torch.testing.assert_close(kept(z, logsnr, cond), plain(z, logsnr, cond), rtol=0, atol=1e-5)
     assert (plain(z, logsnr, cond) - labelled(z, logsnr, cond)).abs().max() > 1e-2

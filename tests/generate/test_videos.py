@@ -216,11 +216,11 @@ def test_bytes_have_channels_last():
 
 def test_guidance_is_as_configured(model):
     """Mistake 12: no null label, so no guidance. The reference is the model of which nothing is said."""
-    outer = guided(model, Config(scale=3.0, rescale=0.5, interval=(-3.0, 5.0)), 2)
+    outer = guided(model, Config(scale=3.0, rescale=0.5, interval=(-3.0, 5.0)), model.null(2))
     assert isinstance(outer, Interval) and (outer.low, outer.high) == (-3.0, 5.0) and outer.plain is model
     assert isinstance(outer.guided, Rescale) and outer.guided.phi == 0.5
     free = outer.guided.guided
     assert free.scale == 3.0 and free.denoiser is model and free.doubled
     assert isinstance(free.reference, Always) and free.reference.denoiser is model
     assert free.reference.cond == model.null(2)
-    assert guided(model, Config(scale=1.0, rescale=0.5), 2) is model
+    assert guided(model, Config(scale=1.0, rescale=0.5), model.null(2)) is model
