@@ -79,25 +79,39 @@ def rows(clips: UInt8[Tensor, "b 3 f h w"]) -> Float[Tensor, "b 5"]:
     return torch.tensor(table, dtype=torch.float64)
 
 
+def windows(clips: UInt8[Tensor, "b 3 f h w"], length: int, every: int) -> Float[Tensor, "b w 5"]:
+    """The same of windows of `length` frames, one every so many: does a clip go on in the way in which it came?
+
+    One turn that is no legal way's puts the whole of a long clip off its way; of its windows, those that hold the turn.
+    """
+    if not 0 < length <= clips.shape[2]:
+        raise ValueError(f"windows of {length} frames of clips of {clips.shape[2]}; use 1 to {clips.shape[2]}")
+    starts = range(0, clips.shape[2] - length + 1, every)
+    return torch.stack([rows(clips[:, :, start : start + length]) for start in starts], dim=1)
+
+
 def measure(
-    table: Float[Tensor, "n 5"], captions: Sequence[str] | None = None, *, halves: int, seed: int
+    table: Float[Tensor, "n *w 5"], captions: Sequence[str] | None = None, *, halves: int, seed: int
 ) -> dict[str, Number]:
     """Shares of the clips, and off[way] in heights, with their intervals.
 
     right[...], if there are captions: kind, colour, motion and all three are as the caption says. kept[shape]: one kind
     and colour in every frame, and no jump. legal[way]: a way that some shape of the data might go. off[way]: the mean
-    distance from the nearest of those. Raises ValueError for a caption that does not say all three.
+    distance from the nearest of those. A clip of several windows counts by their mean. Raises ValueError for a caption
+    that does not say all three.
     """
-    columns = {"kept[shape]": table[:, 3], "legal[way]": (table[:, 2] >= 0).double(), "off[way]": table[:, 4]}
+    table = table if table.ndim == 3 else table[:, None]
+    columns = {"kept[shape]": table[..., 3], "legal[way]": (table[..., 2] >= 0).double(), "off[way]": table[..., 4]}
     if captions is not None:
-        right = table[:, :3] == torch.tensor([_places(said(caption)) for caption in captions], dtype=torch.float64)
-        columns = {f"right[{name}]": right[:, i].double() for i, name in enumerate(NAMES)} | columns
-        columns = {"right[caption]": right.all(1).double()} | columns
+        asked = torch.tensor([_places(said(caption)) for caption in captions], dtype=torch.float64)
+        right = table[..., :3] == asked[:, None]
+        columns = {f"right[{name}]": right[..., i].double() for i, name in enumerate(NAMES)} | columns
+        columns = {"right[caption]": right.all(-1).double()} | columns
 
     def means(samples: Tensor, _: Tensor) -> dict[str, float]:
         return dict(zip(columns, samples.mean(0).tolist(), strict=True))
 
-    whole = torch.stack([*columns.values()], dim=1)
+    whole = torch.stack([column.mean(1) for column in columns.values()], dim=1)
     numbers = measured(means, whole, whole, halves=halves, seed=seed)
     return {name: Number(number.value, number.halves, 0, 1) for name, number in numbers.items()}
 

@@ -8,7 +8,7 @@ import torch
 
 from filmgrain.data.moving_shapes import MOTIONS, REACH, Config, Dataset, Shape, draw_shape, render
 from filmgrain.evaluate.paths import LEGAL, fits, fold
-from filmgrain.evaluate.truth import LOST, measure, rows, said, shown
+from filmgrain.evaluate.truth import LOST, measure, rows, said, shown, windows
 
 SIZES = [(8, 32), (16, 32), (8, 64), (16, 64)]
 
@@ -117,3 +117,16 @@ def test_captions():
     for wrong, says in (("a red circle", "no motion"), ("a red or blue circle moving up", "red and blue")):
         with pytest.raises(ValueError, match=says):
             said(wrong)
+
+
+def test_a_jump_is_in_the_windows_that_hold_it():
+    """16 frames to the left, and 16 to the right, six pixels higher: a legal way before and behind, and none around."""
+    left = np.linspace([22.0, 22.0], [11.0, 22.0], 16)
+    clips = torch.tensor(moved(np.concatenate([left, left[::-1] - [0.0, 6.0]]))).permute(3, 0, 1, 2)[None]
+    table = windows(clips, 16, 8)
+    assert [MOTIONS[int(way)] if way >= 0 else None for way in table[0, :, 2]] == ["left", None, "right"]
+    found = measure(table, halves=4, seed=0)
+    assert found["legal[way]"].value == found["kept[shape]"].value == pytest.approx(2 / 3)
+    assert measure(rows(clips), halves=4, seed=0)["legal[way]"].value == 0
+    with pytest.raises(ValueError, match="windows of 33 frames of clips of 32"):
+        windows(clips, 33, 8)
