@@ -12,9 +12,9 @@ from typer import Option
 from .. import __version__
 from .console import progress, say
 from .errors import Usage, usage
-from .flags import Device, Grid, Precision, RunFolder, Sampler, Scale, Steps, Weights
+from .flags import Device, Grid, Precision, RunFolder, Sampler, Scale, Stated, Steps, Weights
 from .sample import sampling_of
-from .wishes import given, wishes
+from .wishes import given, stated, wishes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,7 @@ class Options:
     prompt: Annotated[str, Option(metavar="TEXT", help="What is shown, of a run with captions.")] = ""
     negative: Annotated[str, Option(metavar="TEXT", help="What is not shown.")] = ""
     label: Annotated[str, Option(metavar="NAME", help="Its class, of a run with labels.")] = ""
+    given: Stated = ()  # type: ignore[assignment]
     scale: Scale = None
     steps: Steps = None
     sampler: Sampler = None
@@ -121,6 +122,7 @@ def opened(options: Any, known: "Callable[[Tensor, Session], Given]") -> Session
 
     checkpoint = runs.newest(options.run)
     recipe = load(checkpoint / "recipe.toml")
+    said = stated(recipe, options.given)
     asked = wishes(recipe, [options.label] if options.label else [], [options.prompt] if options.prompt else [])
     if (options.scale not in (None, 1) or options.negative) and not asked:
         raise Usage("guidance leads towards a label or a prompt, and none is given; add --label NAME or --prompt TEXT")
@@ -131,7 +133,7 @@ def opened(options: Any, known: "Callable[[Tensor, Session], Given]") -> Session
         model = runs.load_checkpoint(
             checkpoint, weights=options.weights, device=options.device, precision=options.precision
         )
-    session = Session(options, model, recipe, config, how, given(recipe, asked, 1))
+    session = Session(options, model, recipe, config, how, given(recipe, asked, 1) | said)
     return replace(session, how=_tuned(session, known)) if options.tune else session
 
 
@@ -165,7 +167,7 @@ def command_of(options: type, body: Callable[[Any], None]) -> Callable[..., None
     """The function that typer makes a command of: its flags are the fields of `options`."""
 
     def command(**typed: Any) -> None:
-        body(options(**typed | {"settings": list(typed["settings"] or ())}))
+        body(options(**typed | {name: list(typed[name] or ()) for name in ("settings", "given")}))
 
     command.__doc__ = body.__doc__
     command.__signature__ = inspect.signature(options)  # type: ignore[attr-defined]  # typer reads the options from here

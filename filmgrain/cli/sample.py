@@ -17,8 +17,8 @@ from .album import Album
 from .chain import Chain
 from .console import progress, say, steps_of
 from .errors import Usage, usage
-from .flags import Device, Grid, Precision, Sampler, Scale, Steps, Weights
-from .wishes import Wish, given, heard, read_prompts, slug, wishes
+from .flags import Device, Grid, Precision, Sampler, Scale, Stated, Steps, Weights
+from .wishes import Wish, given, heard, read_prompts, slug, stated, wishes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +47,7 @@ class Options:
     prompts: Annotated[list[str], Option("--prompt", metavar="TEXT", help="What to show; may be given again.")] = ()  # type: ignore[assignment]
     prompts_file: Annotated[Path | None, Option(help="Text with a prompt a line.")] = None
     negative: Annotated[str, Option(metavar="TEXT", help="What not to show: guidance leads away from it.")] = ""
+    given: Stated = ()  # type: ignore[assignment]
     scale: Scale = None
     steps: Steps = None
     sampler: Sampler = None
@@ -79,6 +80,7 @@ def sample(options: Options, see: "Callable[[np.ndarray], object] | None" = None
     refuse_unwritable(options.out or samples)
     recipe = load(checkpoint / "recipe.toml")
     asked, sampling = _wishes(recipe, options), sampling_of(recipe, options)
+    said = stated(recipe, options.given)
     with usage():
         model = runs.load_checkpoint(
             checkpoint, weights=options.weights, device=options.device, precision=options.precision
@@ -90,10 +92,11 @@ def sample(options: Options, see: "Callable[[np.ndarray], object] | None" = None
     made |= {"step": read_state(checkpoint).step, "weights": options.weights}
     made |= {"precision": str(model.precision).removeprefix("torch.")}
     made |= {key: [wish[key] for wish in asked] for key in (asked[0] if asked else ())}
+    made |= {"given": list(options.given)} if options.given else {}
     made |= {"seed": options.seed, "shape": list(_shape(model.shape, options)), **asdict(sampling)}
     each = options.count or (PROMPTED if "prompt" in made else USUAL)
     options = replace(options, count=each * max(1, len(asked)), out=options.out or samples / _name(made, sampling))
-    return _draw(options, model, sampling, made, given(recipe, asked, each), see)
+    return _draw(options, model, sampling, made, given(recipe, asked, each) | said, see)
 
 
 def _draw(
@@ -218,7 +221,7 @@ def _name(made: dict[str, Any], sampling: "Config") -> str:
 
 def command(**typed: Any) -> None:
     """Draw new videos (GIF and MP4) or pictures (PNG) from a trained run, and a sheet of them all."""
-    lists = {name: list(typed[name] or ()) for name in ("settings", "labels", "prompts")}
+    lists = {name: list(typed[name] or ()) for name in ("settings", "labels", "prompts", "given")}
     sample(Options(**typed | lists))
 
 

@@ -52,6 +52,22 @@ def given(recipe: "Recipe", wishes: Sequence[Wish], each: int) -> dict[str, list
     return values
 
 
+def stated(recipe: "Recipe", settings: Iterable[str]) -> dict[str, list[Any]]:
+    """What --given says of all samples, by the key of its condition: one value for all. Raises Usage."""
+    takes = {name: config for name, config in recipe.conditions.items() if hasattr(config, "value_of")}
+    values: dict[str, list[Any]] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if name not in takes:
+            there = f"it takes {', '.join(takes)}" if takes else "leave --given out"
+            raise Usage(f"--given {setting}: the run was not trained with {name} to be given; {there}")
+        if not equals:
+            raise Usage(f"--given {setting} gives no value; write {name}=VALUE")
+        with usage():
+            values[_key(name)] = [takes[name].value_of(text)]
+    return values
+
+
 def read_prompts(path: Path, flag: str = "--prompts-file") -> list[str]:
     """A prompt a line; empty lines are skipped. Raises Usage, in which it is called by the flag that named it."""
     try:

@@ -31,6 +31,16 @@ class Config:
     def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
         """Labels and captions are of no matter here."""
 
+    def value_of(self, text: str) -> float:
+        """Frames a second, as typed; 0 is a still. Raises ValueError."""
+        try:
+            fps = float(text)
+        except ValueError:
+            fps = -1.0
+        if not 0 <= fps < float("inf"):
+            raise ValueError(f"frame_rate={text} is no number of frames a second; use one such as {self.shown:g}")
+        return fps
+
 
 class Conditioner(nn.Module):
     key = "fps"

@@ -40,6 +40,14 @@ class Config:
     def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
         """Labels and captions are of no matter here."""
 
+    def value_of(self, text: str) -> int:
+        """A skip, as typed; 0 is a still. Raises ValueError."""
+        known = {str(skip): skip for skip in (0, *self.skips)}
+        if text not in known:
+            skips = ", ".join(map(str, self.skips))
+            raise ValueError(f"frame_skip={text} is no skip that the run was trained with; use one of {skips}")
+        return known[text]
+
 
 class Conditioner(nn.Module):
     key = "frame_skip"
