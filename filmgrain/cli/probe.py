@@ -91,7 +91,8 @@ def _preview(recipe: "Recipe", model: "DiffusionModel", stepper: "Stepper") -> f
     wanted = getattr(recipe.task, "previews", 0)
     if not wanted:
         return 0.0
-    given = {condition.key: condition.examples(wanted) for condition in model.conditions}
+    shown = {condition.key: condition.examples(wanted) for condition in model.conditions}
+    given = {key: values for key, values in shown.items() if len(values)}  # a condition may have none of its own
 
     def watch(ids: range, step: "Step") -> None:
         raise _Enough

@@ -68,5 +68,7 @@ def test_a_probe_trains_on_the_data_and_begins_a_preview(recipe, monkeypatch):
     monkeypatch.setattr(probe, "STEPS", 1)
     cost = probe.probe(override(recipe, ["sample.steps=50"]), runs.datasets(recipe))
     assert cost.seconds > 0 and cost.preview > 0 and cost.gigabytes > 0 and cost.place == "cpu, float32"
+    stage = ["network.condition=4", "network.maps=3", "conditions.low_resolution.factor=2"]  # shown what is held out
+    assert probe.probe(override(recipe, stage), runs.datasets(recipe)).preview > 0
     without = probe.probe(override(recipe, ["task.previews=0"]), runs.datasets(recipe))
     assert without.preview == 0
