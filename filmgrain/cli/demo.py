@@ -37,10 +37,11 @@ def demo(
     from .train import train
 
     run = folder / "run"
-    if folder.exists() and not run.is_dir() and (not folder.is_dir() or any(folder.iterdir())):
+    words = folder / "words"
+    if folder.exists() and not run.is_dir() and (not folder.is_dir() or {*folder.iterdir()} - {words}):
         raise Usage(f"--folder {folder} holds other files; give a new folder")
     say("first, from words, by the model that came with filmgrain:")
-    sample(Options(prompts=[*PROMPTS], count=1, out=folder / "words"))
+    sample(Options(prompts=[*PROMPTS], count=1, out=words))
     say("", "now a model of your own, from nothing:")
     start = time.monotonic()
     if (run / "checkpoints").is_dir():

@@ -215,6 +215,15 @@ def test_the_demo_writes_into_a_folder_of_its_own(run, clips):
     assert sorted(Path(clips).rglob("*")) == before
 
 
+def test_a_demo_that_was_stopped_at_its_first_words_begins_again(run, monkeypatch):
+    def stopped(options, see=None):
+        raise KeyboardInterrupt
+
+    Path("demo/words").mkdir(parents=True)
+    monkeypatch.setattr("filmgrain.cli.sample.sample", stopped)
+    assert run("demo").code == 130
+
+
 def test_guidance_without_anything_to_guide_by(refused, trained):
     refused(2, "sample", str(trained), "--scale", "3", says=("--scale 3", "--label"))
     refused(2, "sample", str(trained), "--label", "ring", says=("trained without labels",))
