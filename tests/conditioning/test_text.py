@@ -101,10 +101,12 @@ def test_at_first_the_mean_of_the_tokens_is_pooled(tiny):
 
 
 def test_no_words_are_the_null_condition(tiny):
+    """Of one token, whatever is said beside them."""
     made = conditioner(tiny, tokens=3)
-    empty, null = said(made, ["", "  "]), made.null(2)
-    assert torch.equal(empty.vector, null.vector)
-    assert torch.equal(empty.tokens, null.tokens.expand_as(empty.tokens))
+    torch.nn.init.normal_(made.no_token)
+    empty, null = said(made, ["", "  ", "a red circle"]), made.null(2)
+    assert torch.equal(empty.vector[:2], null.vector)
+    assert torch.equal(empty.tokens[:2, :1], null.tokens) and empty.token_mask.sum(1).tolist() == [1, 1, 5]
 
 
 def test_tokens_are_projected_with_their_mask(tiny):
