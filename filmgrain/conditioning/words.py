@@ -2,7 +2,8 @@
 
     words -> embedding + position -> transformer -> LayerNorm -> sum -> Linear -> one vector
 
-For captions from a small world, such as "a red circle moving left"; free text is conditioning/text.py's.
+For captions from a small world, such as "a red circle moving left"; free text is conditioning/text.py's. A transformer
+may make two words one whose difference is not yet of use, for good; words by themselves (layers = 0) stay apart.
 """
 
 import re
@@ -36,7 +37,7 @@ class Config:
     length: int = 32  # words of a caption that are read
     width: int = 64  # features of a word
     heads: int = 4  # of attention among words
-    layers: int = 2  # of the transformer
+    layers: int = 2  # of the transformer; 0: each word by itself
     drop: float = 0.1  # of the items are trained without their caption; 0 leaves nothing to guide by
     examples: tuple[str, ...] = ()  # prompts of the previews; none: previews without a prompt
 
@@ -45,9 +46,11 @@ class Config:
             raise ValueError(f"vocabulary of {len(self.vocabulary)} words is empty or has a word twice; name each once")
         if unclean := [word for word in self.vocabulary if split(word) != [word]]:
             raise ValueError(f'vocabulary holds "{unclean[0]}", which is no single word in lower case; write it as one')
-        for name in ("length", "width", "heads", "layers"):
+        for name in ("length", "width", "heads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is not positive")
+        if self.layers < 0:
+            raise ValueError(f"layers={self.layers} is negative; use 0 for words by themselves")
         if self.width % self.heads:
             raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}; use one")
         if not 0 <= self.drop < 1:
@@ -85,9 +88,7 @@ class Conditioner(nn.Module):
         self.rows = {word: row for row, word in enumerate(config.vocabulary, start=UNKNOWN + 1)}
         self.table = nn.Embedding(len(self.rows) + 2, config.width, padding_idx=PADDING)
         self.position = nn.Parameter(torch.randn(config.length, config.width) * 0.02)
-        width, heads = config.width, config.heads
-        layer = nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
-        self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.encoder = _transformer(config) if config.layers else None
         self.norm = nn.LayerNorm(config.width)
         self.out = nn.Linear(config.width, vector)
         nn.init.normal_(self.out.weight, std=config.width**-0.5)  # so that one other word is seen from the first step
@@ -96,7 +97,8 @@ class Conditioner(nn.Module):
     def forward(self, batch: dict[str, Any], draw: Draw, codec: Codec) -> Cond:
         words = self.read(batch[self.key])
         empty = (words == PADDING).all(1)
-        h = self.encoder(self.table(words) + self.position[: words.shape[1]], src_key_padding_mask=_hidden(words))
+        h = self.table(words) + self.position[: words.shape[1]]
+        h = h if self.encoder is None else self.encoder(h, src_key_padding_mask=_hidden(words))
         vector = self.out(self.norm(h).masked_fill((words == PADDING)[..., None], 0).sum(1))
         return Cond(vector=torch.where(empty[:, None], self.nothing, vector))
 
@@ -113,6 +115,12 @@ class Conditioner(nn.Module):
     def examples(self, count: int) -> Sequence[str]:
         prompts = self.config.examples or ("",)
         return [prompts[i % len(prompts)] for i in range(count)]
+
+
+def _transformer(config: Config) -> nn.Module:
+    width = config.width
+    layer = nn.TransformerEncoderLayer(width, config.heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+    return nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
 
 
 def _hidden(words: Int[Tensor, "b n"]) -> Tensor:

@@ -2,43 +2,23 @@
 
 import pytest
 import torch
+from tiny_recipe import tiny
 
 import filmgrain
 from filmgrain.conditioning.words import Conditioner, Config, split
 from filmgrain.diffusion.draw import Draw
+from filmgrain.generate.sampling import Config as Sampling
 from filmgrain.generate.videos import generate
 from filmgrain.recipe import RecipeError, loads
 
 WORDS = ("a", "red", "blue", "circle", "square", "moving", "left")
-RECIPE = """
-[data]
-name = "moving_shapes"
-frames = 2
-height = 8
-width = 8
-[network]
-name = "unet3d"
-width = 8
-mults = [1, 2]
-heads = 2
-head_width = 8
-condition = 6
+RECIPE = tiny("""
 [conditions.words]
 vocabulary = ["a", "red", "blue", "circle", "square", "moving", "left"]
 width = 8
 layers = 1
 examples = ["a red circle moving left"]
-[task]
-validation = 2
-previews = 2
-[train]
-steps = 3
-batch = 4
-precision = "float32"
-[sample]
-steps = 2
-scale = 2.0
-"""
+""")
 
 
 def conditioner(**change):
@@ -69,6 +49,15 @@ def test_words_and_their_order_tell():
     assert torch.equal(strange, stranger)  # words that are not known are one and the same
 
 
+def test_without_a_transformer_each_word_says_its_own():
+    red, blue, left, both = read(
+        ["a red circle", "a blue circle", "a red square", "a blue square"], conditioner(layers=0)
+    )
+    torch.testing.assert_close(blue - red, both - left)
+    red, blue, left, both = read(["a red circle", "a blue circle", "a red square", "a blue square"])
+    assert not torch.allclose(blue - red, both - left, atol=1e-3)
+
+
 def test_no_words_are_the_null_condition():
     made = conditioner()
     torch.nn.init.normal_(made.nothing)
@@ -89,6 +78,7 @@ def test_a_long_caption_loses_its_end_and_unknown_words_are_named():
         ({"vocabulary": ("a red",)}, 'holds "a red", which is no single word'),
         ({"width": 6}, "width=6 is not a multiple of heads=4"),
         ({"length": 0}, "length=0 is not positive"),
+        ({"layers": -1}, "layers=-1 is negative"),
         ({"drop": 1.0}, "drop=1.0 is not a part"),
     ],
 )
@@ -102,7 +92,9 @@ def test_it_is_trained_saved_loaded_and_tells_videos_apart(tmp_path):
     model = filmgrain.load(tmp_path / "run")
     trained, new = model.conditioners["words"].state_dict(), conditioner(layers=1).state_dict()
     assert not torch.equal(trained["table.weight"], new["table.weight"])
-    drawn = generate(model, 3, given={"caption": ["a red circle", "a blue square", ""]}, config=loads(RECIPE).sample)
+    drawn = generate(
+        model, 3, given={"caption": ["a red circle", "a blue square", ""]}, config=Sampling(steps=2, scale=2.0)
+    )
     assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[1], drawn[2])
 
 
