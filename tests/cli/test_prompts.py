@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tiny_recipe import tiny
 
 from filmgrain import runs
 from filmgrain.cli import main
@@ -12,18 +13,6 @@ from filmgrain.files.encode import read_recipe
 from filmgrain.files.video import read
 
 WORDS = """
-[data]
-name = "moving_shapes"
-frames = 2
-height = 8
-width = 8
-[network]
-name = "unet3d"
-width = 8
-mults = [1]
-heads = 2
-head_width = 8
-condition = 6
 [conditions.label]
 names = ["circle", "square", "triangle", "cross", "ring", "star"]
 [conditions.words]
@@ -31,15 +20,6 @@ vocabulary = ["a", "red", "blue", "circle", "square", "moving", "left"]
 length = 5
 width = 8
 layers = 1
-[task]
-validation = 0
-previews = 0
-[train]
-steps = 1
-batch = 2
-precision = "float32"
-[sample]
-steps = 2
 """
 
 
@@ -47,7 +27,7 @@ steps = 2
 def worded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one step that reads captions, and labels; not to be written into."""
     folder = tmp_path_factory.mktemp("worded")
-    (folder / "words.toml").write_text(WORDS)
+    (folder / "words.toml").write_text(tiny(WORDS))
     with pytest.raises(SystemExit) as left:
         main(["train", str(folder / "words.toml"), "--run", str(folder / "run")])
     assert left.value.code == 0

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_recipe import tiny
 
 import filmgrain
 from filmgrain import rooms, runs
@@ -14,33 +15,13 @@ from filmgrain.generate.videos import generate
 from filmgrain.recipe import RecipeError, dumps, loads, override
 
 NAMES = ("square", "triangle", "ring")
-RECIPE = """
-[data]
-name = "moving_shapes"
-frames = 2
-height = 8
-width = 8
-kinds = ["square", "triangle", "ring"]
-[network]
-name = "unet3d"
-width = 8
-mults = [1, 2]
-heads = 2
-head_width = 8
-condition = 6
+KINDS = 'kinds = ["square", "triangle", "ring"]'
+LABEL = """
 [conditions.label]
 names = ["square", "triangle", "ring"]
 drop = 0.25
-[task]
-validation = 2
-previews = 4
-[train]
-steps = 3
-batch = 4
-precision = "float32"
-[sample]
-steps = 2
 """
+RECIPE = tiny(LABEL, KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -116,13 +97,7 @@ def test_it_is_trained_saved_loaded_and_guides(trained):
 
 
 def test_a_model_without_labels_refuses_one(trained):
-    plain = runs.build(
-        loads(
-            RECIPE.replace("condition = 6", "").replace(
-                '[conditions.label]\nnames = ["square", "triangle", "ring"]\ndrop = 0.25\n', ""
-            )
-        )
-    )
+    plain = runs.build(loads(tiny(data=KINDS).replace("condition = 6", "")))
     with pytest.raises(ValueError, match='not trained with "label"; it knows no conditions'):
         generate(plain, 1, given={"label": [0]})
     with pytest.raises(ValueError, match="2 values of label for 3 samples"):

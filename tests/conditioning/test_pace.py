@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_recipe import tiny
 
 import filmgrain
 from filmgrain import runs
@@ -9,34 +10,9 @@ from filmgrain.conditioning import frame_rate, frame_skip
 from filmgrain.data import moving_shapes, video_folder
 from filmgrain.diffusion.draw import Draw
 from filmgrain.generate.videos import generate
-from filmgrain.recipe import RecipeError, loads
+from filmgrain.recipe import RecipeError, loads, override
 
-RECIPE = """
-[data]
-name = "moving_shapes"
-frames = 2
-height = 8
-width = 8
-[network]
-name = "unet3d"
-width = 8
-mults = [1]
-heads = 1
-head_width = 8
-condition = 6
-[conditions.frame_rate]
-[conditions.frame_skip]
-skips = [1, 2]
-[task]
-images = 2
-previews = 2
-[train]
-steps = 3
-batch = 4
-precision = "float32"
-[sample]
-steps = 2
-"""
+RECIPE = tiny("[conditions.frame_rate]\n[conditions.frame_skip]\nskips = [1, 2]")
 
 
 def vectors(module, values, **settings):
@@ -76,7 +52,7 @@ class Paced(moving_shapes.Dataset):
 
 
 def test_both_are_trained_with_images_and_asked_for(tmp_path):
-    recipe = loads(RECIPE)
+    recipe = override(loads(RECIPE), ["task.images=2"])
     data = {split: Paced(recipe.data, split) for split in ("train", "held_out")}
     runs.train(recipe, tmp_path / "run", data=data)
     model = filmgrain.load(tmp_path / "run")

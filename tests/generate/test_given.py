@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_recipe import tiny
 
 from filmgrain.diffusion.draw import Draw
 from filmgrain.generate.sampling import Config, denoiser_of
@@ -9,19 +10,7 @@ from filmgrain.generate.videos import generate
 from filmgrain.recipe import loads
 from filmgrain.runs import build
 
-RECIPE = """
-[data]
-name = "moving_shapes"
-frames = 2
-height = 8
-width = 8
-[network]
-name = "unet3d"
-width = 8
-mults = [1]
-heads = 2
-head_width = 8
-condition = 6
+WORDS = """
 [conditions.words]
 vocabulary = ["a", "red", "blue", "circle", "square"]
 width = 8
@@ -33,7 +22,7 @@ QUICK = Config(steps=2, scale=3.0)
 @pytest.fixture(scope="module")
 def worded():
     torch.manual_seed(0)
-    model = build(loads(RECIPE)).eval()
+    model = build(loads(tiny(WORDS))).eval()
     torch.nn.init.normal_(model.network.out.weight)
     torch.nn.init.normal_(model.conditioners["words"].nothing)
     return model
@@ -75,6 +64,6 @@ def test_values_that_do_not_fit_are_refused(worded, count, given, says):
 def test_a_negative_caption_needs_guidance_and_a_model_with_captions(worded):
     with pytest.raises(ValueError, match='negative="blue" does nothing without guidance; set scale above 1'):
         Config(negative="blue")
-    mute = build(loads(RECIPE[: RECIPE.index("[conditions")].replace("condition = 6\n", "")))
+    mute = build(loads(tiny().replace("condition = 6\n", "")))
     with pytest.raises(ValueError, match='negative="blue": the model was trained without captions'):
         denoiser_of(mute, Config(scale=2.0, negative="blue"), 1, conditional=True)
