@@ -76,7 +76,7 @@ class Config:
     shapes: int = 1  # in a clip
     kinds: tuple[str, ...] = tuple(KINDS)  # of shape that occur
     colours: tuple[str, ...] = tuple(COLOURS)  # that occur
-    motions: tuple[str, ...] = MOTIONS  # that occur
+    motions: tuple[str, ...] = MOTIONS  # that occur; of these, one named twice occurs twice as often
     radius: tuple[float, float] = (0.19, 0.27)  # of the smallest and the largest shape, in sides of the picture
     clips: int = 20_000  # an epoch; a tenth as many are held out
     seed: int = 0  # of the world; another seed holds other clips
@@ -149,7 +149,7 @@ class Dataset:
         c = self.config
         return [
             f"moving shapes: {len(self):,} {self.split} clips of {c.frames} frames, {c.height}x{c.width}",
-            f"{len(c.kinds)} kinds, {len(c.colours)} colours, {len(c.motions)} motions, {c.shapes} a clip",
+            f"{len(set(c.kinds))} kinds, {len(set(c.colours))} colours, {len(set(c.motions))} motions, {c.shapes} a clip",
         ]
 
 

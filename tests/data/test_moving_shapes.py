@@ -127,6 +127,12 @@ def test_shapes_move_as_they_are_said_to(size):
             assert np.hypot(*np.diff(shape.position, axis=0).T).max() > 0
 
 
+def test_what_is_named_twice_occurs_twice_as_often():
+    world = Dataset(Config(height=8, width=8, frames=1, motions=("left", "bouncing", "bouncing")))
+    bouncing = sum(world.item(i)["truth"][0].motion == "bouncing" for i in range(600))
+    assert 350 < bouncing < 450 and "2 motions" in world.summary()[1]
+
+
 def test_captions_are_grammatical():
     grammar = re.compile(
         r"(an orange|a (red|green|blue|yellow|magenta|cyan|white)) (circle|square|triangle|cross|ring|star) "
