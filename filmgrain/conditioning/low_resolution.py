@@ -57,7 +57,7 @@ class Config:
                 f"conditions.low_resolution is of channels={self.channels} and axes={self.axes}; the data are "
                 f"{'x'.join(map(str, data.shape))} (channels first): set channels={channels} and axes={len(axes)}"
             )
-        check_factor(*axes[-2:], self.factor)
+        check_factor(axes[-2], axes[-1], self.factor)
 
     def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
         """Labels and captions are of no matter here."""
@@ -101,7 +101,7 @@ class Conditioner(nn.Module):
 
 def reduced(x0: Float[Tensor, "b *cf h w"], factor: int) -> Float[Tensor, "b *cf less_h less_w"]:
     """The mean of every factor x factor pixels. Raises ValueError where there is no whole number of them."""
-    check_factor(*x0.shape[-2:], factor)
+    check_factor(x0.shape[-2], x0.shape[-1], factor)
     flat = nnf.avg_pool2d(x0.flatten(0, -3)[:, None], factor)
     return flat.reshape(*x0.shape[:-2], *flat.shape[-2:])
 
