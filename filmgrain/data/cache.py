@@ -58,20 +58,28 @@ class Entry:
     path: str  # in the cache
 
     def frames(self) -> np.ndarray:
-        status = os.stat(self.path)
-        return _frames(self.path, self.shape, status.st_ino, status.st_size, status.st_mtime_ns)
+        """uint8 of its shape. Small ones are read anew: memory that is used again at once is faster than other."""
+        count = prod(self.shape)
+        if count < MAPPED:
+            content = _content(self.path)
+        else:
+            status = os.stat(self.path)
+            content = _kept(self.path, status.st_ino, status.st_size, status.st_mtime_ns)
+        return np.frombuffer(content, np.uint8, count=count).reshape(self.shape)
 
 
 @lru_cache(OPEN)
-def _frames(path: str, shape: tuple[int, ...], *_status: int) -> np.ndarray:
-    return np.frombuffer(_content(path), np.uint8, count=prod(shape)).reshape(shape)
+def _kept(path: str, *_status: int) -> bytes | mmap.mmap:
+    return _content(path)
 
 
 def _content(path: str) -> bytes | mmap.mmap:
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size < MAPPED:
-            return file.read()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # `open` takes longer
+    try:
+        size = os.fstat(file).st_size
+        return os.read(file, size) if size < MAPPED else mmap.mmap(file, 0, access=mmap.ACCESS_READ)
+    finally:
+        os.close(file)
 
 
 def folder(given: str = "") -> Path:

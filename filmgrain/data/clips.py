@@ -70,8 +70,8 @@ class Clips:
     def item(self, index: int, rng: random.Random) -> dict[str, Any]:
         part = self.parts[bisect.bisect_right(self.ends, index)]
         window = self.window.one(rng)
-        frames = window.draw(part.times, part.duration, rng) + part.first
-        x = view(part.entry.frames(), frames, self.config, rng)
+        frames = window.draw(part.times, part.duration, rng)
+        x = view(part.entry.frames()[:, part.first : part.last], frames, self.config, rng)
         pace = {"fps": window.fps_of(part.times, part.duration), "frame_skip": window.strides[0]}
         return {"x": x, "source": part.name, **pace, **part.sample.said(rng)}
 

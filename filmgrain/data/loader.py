@@ -175,11 +175,10 @@ def collate(items: list[dict[str, Any]]) -> Batch:
 
 
 def _stack(values: list[Any]) -> Any:
-    if all(isinstance(value, (bool, int, float, np.ndarray, np.number)) for value in values):
-        arrays = [np.asarray(value) for value in values]
-        if len({array.shape for array in arrays}) == 1:
-            # Row by row, as what a worker sends arrives: kernels round otherwise for other strides.
-            return np.stack(arrays, out=np.empty((len(arrays), *arrays[0].shape), np.result_type(*arrays)))
+    numbers = all(isinstance(value, (bool, int, float, np.number)) for value in values)
+    if numbers or (all(isinstance(v, np.ndarray) for v in values) and len({v.shape for v in values}) == 1):
+        # Rows lie one after another, as those that a worker sends do: kernels round otherwise for other strides.
+        return np.array(values, order="C")
     return values
 
 

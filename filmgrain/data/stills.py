@@ -22,7 +22,7 @@ class Stills:
 
     def item(self, index: int, rng: random.Random) -> dict[str, Any]:
         sample = self.samples[index]
-        x = view(sample.entry.frames(), [0], self.config, rng)
+        x = view(sample.entry.frames(), range(1), self.config, rng)
         return {"x": x[:, 0], "source": sample.name, **sample.said(rng)}
 
     def shares(self) -> list[tuple[str, Entry, int]]:

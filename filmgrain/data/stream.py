@@ -148,7 +148,7 @@ class Dataset:
 
         if not config.frames:
             still = read_image(member, background=config.background, size=size)
-            return {"x": view(still.transpose(2, 0, 1)[:, None], [0], config, rng)[:, 0]}
+            return {"x": view(still.transpose(2, 0, 1)[:, None], range(1), config, rng)[:, 0]}
         clip, window = read(member, background=config.background, size=size), config.window.one(rng)
         frames = window.draw(clip.times, clip.duration, rng)
         pace = {"fps": window.fps_of(clip.times, clip.duration), "frame_skip": window.strides[0]}

@@ -1,7 +1,6 @@
 """Scaling, cropping and flipping: what is drawn is drawn once a clip and is the same for all its frames."""
 
 import random
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -43,20 +42,15 @@ def cover(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:
     return max(target[0], round(height * scale)), max(target[1], round(width * scale))
 
 
-def view(clip: np.ndarray, frames: Sequence[int] | np.ndarray, config: Framed, rng: random.Random) -> np.ndarray:
-    """uint8 (c f h w) and the numbers of frames -> a contiguous copy uint8 (c f h w) of the size that config says."""
+def view(clip: np.ndarray, frames: range | np.ndarray, config: Framed, rng: random.Random) -> np.ndarray:
+    """uint8 (c f h w) and the numbers of frames -> a contiguous uint8 (c f h w) of the size that config says."""
     target = config.height, config.width
     spare = clip.shape[2] - target[0], clip.shape[3] - target[1]
     top, left = (rng.randint(0, n) if config.crop == "random" else n // 2 for n in spare)
-    x = clip[:, in_a_row(frames), top : top + target[0], left : left + target[1]]
+    # Of a slice NumPy makes no copy, and none is made at all where a whole clip is taken.
+    chosen = slice(frames.start, frames.stop, frames.step) if isinstance(frames, range) else frames
+    x = clip[:, chosen, top : top + target[0], left : left + target[1]]
     return flipped(x, config.flip, rng)
-
-
-def in_a_row(frames: Sequence[int] | np.ndarray) -> Sequence[int] | np.ndarray | slice:
-    """As a slice, of which NumPy makes no copy, if each frame is the one after the one before."""
-    first = int(frames[0])
-    row = np.arange(first, first + len(frames))
-    return slice(first, first + len(frames)) if np.array_equal(frames, row) else frames
 
 
 def flipped(x: np.ndarray, flip: bool, rng: random.Random) -> np.ndarray:

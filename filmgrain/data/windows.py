@@ -51,11 +51,14 @@ class Window:
         _, end, step = self._clock(times, duration, min(self.strides))
         return max(1, int(end / step + 1e-6) // self.frames)
 
-    def draw(self, times: np.ndarray, duration: float, rng: random.Random) -> np.ndarray:
-        """int64 (frames,): the native frames of a window that starts at a random one of those it fits behind.
+    def draw(self, times: np.ndarray, duration: float, rng: random.Random) -> range | np.ndarray:
+        """The native frames of a window, int64 (frames,) or a range, that starts at one of those it fits behind.
 
         times (f,) are the starts of the native frames in seconds from 0, duration the end of the last.
         """
+        if not self.fps and (spare := len(times) - (self.frames - 1) * self.strides[0]) > 0:
+            first = rng.randrange(spare)
+            return range(first, first + self.frames * self.strides[0], self.strides[0])
         clock, end, step = self._clock(times, duration, self.strides[0])
         moments = step * np.arange(self.frames)
         # Time stamps are rounded (to 10 ms in a GIF), so a frame may count as shown a little before its own.
