@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from . import conditional
 from .conditional import Session, beside, command_of, opened
-from .errors import Usage
+from .errors import Usage, usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,8 @@ def upscale(options: Upscale) -> None:
     factor = _factor(session.model, options.clip, options.factor)
     height, width = session.model.shape[-2:]
     clip, fps = session.read(options.clip, size=(height // factor, width // factor))
-    call = session.call | {"how": replace(session.how, augmentation=options.augmentation)}
+    with usage():
+        call = session.call | {"how": replace(session.how, augmentation=options.augmentation)}
     blocks = upscale_blocks(session.model, clip, **call)
     session.write(blocks, options.out or beside(options.clip, f"{factor}x-larger"), clip.shape[1], options.fps or fps)
 

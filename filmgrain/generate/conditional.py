@@ -59,6 +59,8 @@ class Conditional:
             raise ValueError(f"noise={self.noise} of what is known is no standard deviation; use 0 or more")
         if self.iterations < 1:
             raise ValueError(f"iterations={self.iterations} of method=covariance; use 1 or more")
+        if not self.augmentation > -float("inf"):
+            raise ValueError(f"augmentation={self.augmentation} of a smaller copy is no log-SNR; 4 is usual")
         if self.overlap < 0:
             raise ValueError(f"overlap={self.overlap} is negative; use 0 for half of the model's frames")
 

@@ -107,6 +107,7 @@ def test_what_cannot_be_is_said_in_one_line(run, trained, clip):
         (["interpolate", here, clip, "--times", "4"], "times=4 as many frames, of a model of 4"),
         (["upscale", here, clip], "clip.gif is 20x12, and the model makes 8x8"),
         (["upscale", here, clip, "--factor", "2", "--method", "replacement"], "cannot hold to a smaller copy"),
+        (["upscale", here, clip, "--factor", "2", "--augmentation", "nan"], "augmentation=nan of a smaller copy"),
         (["inpaint", here, clip], "give a CLIP with a --mask"),
         (["inpaint", here, clip, "--mask", "box=1,2,3"], "expected a picture or video"),
         (["inpaint", here, clip, "--mask", "box=6,0,4,4"], "does not lie in the clip, 5 frames of 8x8"),

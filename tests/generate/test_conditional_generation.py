@@ -104,8 +104,21 @@ def test_a_weight_of_nothing_is_replacement(model):
         (lambda model: inpaint(model, clips(), torch.zeros(4, 4).bool()), "give bool"),
         (lambda model: Conditional(iterations=0), "iterations=0"),
         (lambda model: Conditional(overlap=-1), "overlap=-1 is negative"),
+        (lambda model: Conditional(augmentation=float("nan")), "augmentation=nan of a smaller copy"),
     ],
-    ids=["size", "short", "done", "no loop", "times", "no factor", "empty mask", "mask size", "iterations", "overlap"],
+    ids=[
+        "size",
+        "short",
+        "done",
+        "no loop",
+        "times",
+        "no factor",
+        "empty mask",
+        "mask size",
+        "iterations",
+        "overlap",
+        "nan",
+    ],
 )
 def test_what_cannot_be_is_said_in_one_line(model, wrong, says):
     with pytest.raises(ValueError, match=says) as caught:
