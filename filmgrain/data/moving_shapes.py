@@ -147,9 +147,10 @@ class Dataset:
 
     def summary(self) -> list[str]:
         c = self.config
+        kinds, colours, motions = (len(set(names)) for names in (c.kinds, c.colours, c.motions))
         return [
             f"moving shapes: {len(self):,} {self.split} clips of {c.frames} frames, {c.height}x{c.width}",
-            f"{len(set(c.kinds))} kinds, {len(set(c.colours))} colours, {len(set(c.motions))} motions, {c.shapes} a clip",
+            f"{kinds} kinds, {colours} colours, {motions} motions, {c.shapes} a clip",
         ]
 
 
