@@ -244,7 +244,8 @@ def newest(run: str | Path) -> Path:
         raise NotARun(f"{run} is not a run: it holds no checkpoints/; give the folder that filmgrain train wrote")
     folder, refused = fsio.newest(checkpoints)
     if folder is None:
-        raise NotARun(f"{run} has no usable checkpoint: {'; '.join(map(str, refused)) or 'it holds none'}")
+        reason = "; ".join(map(str, refused)) or "it holds none"
+        raise NotARun(f"{run} has no usable checkpoint: {reason}; copy one back, or train another run")
     return folder
 
 

@@ -97,10 +97,14 @@ def _resumed(target: str, run: Path) -> "Recipe":
     from .. import recipe as recipes
     from .. import runs
     from ..recipe_toml import literal
+    from ..training.run import ResumeRefused
 
     if target and not is_folder(target):
         return recipes.load(target)
-    own = runs.recipe_of(run)
+    try:
+        own = runs.recipe_of(run)
+    except runs.NotARun as error:
+        raise ResumeRefused(str(error)) from None
     if target and not hasattr(own.data, "folder"):
         raise Usage(f"{run} was not trained on a folder; leave out {target}")
     if target and not same(target, getattr(own.data, "folder", "")):

@@ -51,7 +51,7 @@ def save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None
     try:
         safetensors.torch.save_file(whole, path, metadata)
     except SafetensorError as error:
-        raise OSError(f"{path} could not be written: {error}") from error
+        raise OSError(f"{path} could not be written ({error}); make room on that disk, or write to another") from error
     path.chmod(path.parent.stat().st_mode & 0o666)  # the library makes files that only their owner may read
 
 

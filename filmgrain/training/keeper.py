@@ -93,8 +93,9 @@ class Keeper:
     def _newest(self) -> fsio.Newest:
         found = fsio.newest(self.run.checkpoints)
         if found.folder is None:
-            reason = "; ".join(map(str, found.refused)) or "it holds none; start the run without --resume"
-            raise ResumeRefused(f"{self.run.folder} has no usable checkpoint: {reason}")
+            reason = "; ".join(map(str, found.refused)) or "it holds none"
+            advice = "copy one back, or use another run" if found.refused else "start the run without --resume"
+            raise ResumeRefused(f"{self.run.folder} has no usable checkpoint: {reason}; {advice}")
         self.run.check_recipe((found.folder / "recipe.toml").read_text(encoding="utf-8"))
         return found
 

@@ -112,7 +112,7 @@ def test_where_to_train(refused, tiny, trained):
     refused(2, "train", "run", says=("is a run", "--resume --run run"))
     refused(2, "train", says=("give a folder",))
     refused(2, "train", tiny, "--resume", says=("--run",))
-    refused(65, "train", "--resume", "--run", "nowhere", says=("nowhere",))
+    refused(3, "train", "--resume", "--run", "nowhere", says=("nowhere",))
 
 
 def test_resume_with_another_recipe(refused, tiny, trained):
@@ -139,7 +139,8 @@ def test_runs_that_cannot_be_read(refused, trained):
         for checkpoint in Path("run/checkpoints").iterdir():
             with (checkpoint / "ema.safetensors").open("r+b") as file:
                 file.truncate(100)
-        refused(65, command, "run", says=("no usable checkpoint",))
+        refused(65, command, "run", says=("no usable checkpoint", "copy one back"))
+        refused(3, "train", "--resume", "--run", "run", says=("no usable checkpoint", "copy one back"))
         shutil.rmtree("run")
 
 
