@@ -36,3 +36,9 @@ class Conditioner(Protocol):
 
     def examples(self, count: int) -> Sequence[Any]:
         """Values of `batch[key]` for previews, the same every time; empty: those of held-out data are."""
+
+
+def check_drop(drop: float) -> None:
+    """Raises ValueError unless some items keep their condition."""
+    if not 0 <= drop < 1:
+        raise ValueError(f"drop={drop} is not a part of the items; use one in [0, 1), such as 0.1")

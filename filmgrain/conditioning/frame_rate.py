@@ -10,6 +10,7 @@ from torch import nn
 from ..autoencoders import Codec
 from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
+from . import check_drop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width={self.width} is not positive; use 64")
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
+        check_drop(self.drop)
         if self.shown <= 0:
             raise ValueError(f"shown={self.shown} is not a frame rate; use a number above 0")
 

@@ -13,6 +13,7 @@ from torch import nn
 from ..autoencoders import Codec
 from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
+from . import check_drop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,7 @@ class Config:
     def __post_init__(self) -> None:
         if not self.skips or min(self.skips) < 1 or len(set(self.skips)) < len(self.skips):
             raise ValueError(f"skips={list(self.skips)} are not one or more different numbers above 0; use [1, 4]")
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
+        check_drop(self.drop)
 
     def check_data(self, data: Any) -> None:
         """Raises ValueError for data of a stride that is none of the skips."""

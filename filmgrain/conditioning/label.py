@@ -10,6 +10,7 @@ from torch import nn
 from ..autoencoders import Codec
 from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
+from . import check_drop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,7 @@ class Config:
     def __post_init__(self) -> None:
         if len(self.names) < 2 or len(set(self.names)) < len(self.names):
             raise ValueError(f"names={list(self.names)} are not two or more different classes; name each of them once")
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
+        check_drop(self.drop)
 
     def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
         """Raises ValueError where data with these classes are not what the names say; None is data without labels."""

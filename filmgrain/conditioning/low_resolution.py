@@ -20,6 +20,7 @@ from ..autoencoders import Codec
 from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
 from ..diffusion.process import alpha, diffuse, sigma
+from . import check_drop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,7 @@ class Config:
             raise ValueError(f"levels={list(self.levels)} is not from one log-SNR to a higher one; use [0, 12]")
         if self.width < 1:
             raise ValueError(f"width={self.width} is not positive; use 64")
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
+        check_drop(self.drop)
 
     @property
     def maps(self) -> int:

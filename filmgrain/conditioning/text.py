@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..autoencoders import Codec
 from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
+from . import check_drop
 from .embeddings import Embeddings
 from .encoder import NoEncoder, opened
 
@@ -40,8 +41,7 @@ class Config:
         for name, least in (("heads", 1), ("tokens", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} is too small; use {least} or more")
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
+        check_drop(self.drop)
 
     def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
         """Raises ValueError where the data have no captions."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..autoencoders import Codec
 from ..diffusion.cond import Cond
 from ..diffusion.draw import Draw
+from . import check_drop
 
 WORD = re.compile(r"[^\W_]+")  # letters and digits, whatever the script
 PADDING, UNKNOWN = 0, 1  # rows of the table before those of the vocabulary
@@ -53,8 +54,7 @@ class Config:
             raise ValueError(f"layers={self.layers} is negative; use 0 for words by themselves")
         if self.width % self.heads:
             raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}; use one")
-        if not 0 <= self.drop < 1:
-            raise ValueError(f"drop={self.drop} is not a part of the items; use one in [0, 1), such as 0.1")
+        check_drop(self.drop)
 
     def check(self, *, classes: Sequence[str] | None, captions: bool) -> None:
         """Raises ValueError where the data have no captions."""

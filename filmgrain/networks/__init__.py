@@ -75,3 +75,9 @@ def check_groups(width: int, groups: int) -> None:
     if groups < 1 or width % groups:
         most = next(most for most in (32, 16, 8, 4, 2, 1) if width % most == 0)
         raise ValueError(f"groups={groups} does not divide width={width}; use groups={most}")
+
+
+def check_dropout(dropout: float) -> None:
+    """Raises ValueError unless it leaves some of the features."""
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout={dropout} is not a part of the features; use one in [0, 1), such as 0.1")

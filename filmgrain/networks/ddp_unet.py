@@ -24,7 +24,7 @@ from ..blocks.norm import RMSNorm
 from ..blocks.resample import pad_to
 from ..blocks.residual import ResidualBlock
 from ..diffusion.cond import Cond
-from . import check_attention, check_doors, check_mults, check_not_negative, check_positive
+from . import check_attention, check_doors, check_dropout, check_mults, check_not_negative, check_positive
 
 MEMORY = 4  # learned keys and values of each head
 
@@ -50,8 +50,7 @@ class Config:
         check_mults(self.mults)
         check_attention(self.attention, len(self.mults))
         check_not_negative(self, "condition")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout={self.dropout} is not a part of the features; use one in [0, 1), such as 0.1")
+        check_dropout(self.dropout)
         if self.width < 4 or self.width % 2:  # the sinusoids of the step need two frequencies
             wider = max(4, self.width + self.width % 2)
             raise ValueError(f"width={self.width} is too small or odd; use {wider}")

@@ -24,7 +24,7 @@ from ..blocks.resample import pad_to
 from ..blocks.residual import activate
 from ..blocks.unet import UNet
 from ..diffusion.cond import Cond
-from . import check_attention, check_doors, check_groups, check_mults, check_not_negative, check_positive
+from . import check_attention, check_doors, check_dropout, check_groups, check_mults, check_not_negative, check_positive
 
 ALMOST_ZERO = 1e-5  # gain of the last convolutions: a new block hands its input on, and a new network gives about zero
 
@@ -52,8 +52,7 @@ class Config:
         check_attention(self.attention, len(self.mults))
         check_groups(self.width, self.groups)
         check_not_negative(self, "condition")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout={self.dropout} is not a part of the features; use one in [0, 1), such as 0.1")
+        check_dropout(self.dropout)
         if self.width % 2:
             raise ValueError(f"width={self.width} is odd, and each angle has a sine and a cosine; use {self.width + 1}")
 

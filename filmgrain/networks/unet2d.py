@@ -23,7 +23,16 @@ from ..blocks.resample import pad_to
 from ..blocks.residual import PreNormBlock, activate, zeroed
 from ..blocks.unet import UNet
 from ..diffusion.cond import Cond
-from . import check_attention, check_doors, check_groups, check_mults, check_not_negative, check_positive, maps_of
+from . import (
+    check_attention,
+    check_doors,
+    check_dropout,
+    check_groups,
+    check_mults,
+    check_not_negative,
+    check_positive,
+    maps_of,
+)
 
 MODULATIONS = ("film", "add")
 
@@ -68,8 +77,7 @@ class Config:
             raise ValueError(f"eps={self.eps} is not a small positive number; use 1e-5")
         if self.shift not in (0, 1):
             raise ValueError(f"shift={self.shift} of the frequencies is not 0 or 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout={self.dropout} is not a part of the features; use one in [0, 1), such as 0.1")
+        check_dropout(self.dropout)
         if self.width < 4 or self.width % 2:  # the sinusoids of the noise level need two frequencies
             wider = max(4, self.width + self.width % 2)
             raise ValueError(f"width={self.width} is too small or odd; use {wider}")

@@ -38,7 +38,7 @@ from ..blocks.norm import ClipGroupNorm, LayerNorm, RMSNorm
 from ..blocks.resample import down, pad_to, up
 from ..blocks.residual import ResidualBlock
 from ..diffusion.cond import Cond
-from . import check_attention, check_doors, check_mults, check_not_negative, check_positive, maps_of
+from . import check_attention, check_doors, check_dropout, check_mults, check_not_negative, check_positive, maps_of
 
 NORMS = ("rms", "group")
 POSITIONS: dict[str, Callable[[Tensor], Tensor]] = {"angle": noise_position, "logsnr": logsnr_position}
@@ -88,8 +88,7 @@ class Config:
             raise ValueError(f'level="{self.level}" is unknown; use "angle" or "logsnr"')
         if self.linear_attention and self.full_attention:
             raise ValueError("linear_attention and full_attention are both true; set linear_attention=false for full")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout={self.dropout} is not a part of the features; use one in [0, 1), such as 0.1")
+        check_dropout(self.dropout)
         if self.head_width % 2:
             even = self.head_width + 1
             raise ValueError(f"head_width={self.head_width} is odd, and positions turn pairs of features; use {even}")
