@@ -141,6 +141,15 @@ def test_the_page_of_recipes_is_up_to_date():
     assert (DOCS / "recipes.md").read_text(encoding="utf-8") == page, "run: python docs/make_recipes.py"
 
 
+def test_every_command_has_its_page_and_all_its_flags_are_there():
+    made = runpy.run_path(str(DOCS / "make_commands.py"))
+    pages = {made["file_of"](name): made["page"](name, command) for name, command in made["commands"]()}
+    assert pages.keys() == set((DOCS / "commands").glob("*.md"))
+    for path, page in pages.items():
+        assert path.read_text(encoding="utf-8") == page, f"{path.name}: run python docs/make_commands.py"
+        assert f"commands/{path.name}" in (DOCS / "commands.md").read_text(encoding="utf-8")
+
+
 def test_every_setting_is_on_the_page():
     text = (DOCS / "recipes.md").read_text(encoding="utf-8")
     for key in settings_known():

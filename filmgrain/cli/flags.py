@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 RunFolder = Annotated[Path, Argument(help="Folder that `filmgrain train` wrote.")]
-Stated = Annotated[list[str], Option("--given", metavar="NAME=VALUE", help="What is so, such as frame_rate=12.")]
+Stated = Annotated[list[str], Option("--given", metavar="NAME=VALUE", help="What else is said, such as frame_rate=12.")]
 Scale = Annotated[float | None, Option(help="Of guidance towards label and prompt; 1 is none.")]
 Steps = Annotated[int | None, Option(min=1, help="Sampling steps.")]
 Sampler = Annotated[str | None, Option(help="ancestral, ddim, heun, dpmpp_2m ... or the dotted path of your own.")]
