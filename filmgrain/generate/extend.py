@@ -149,7 +149,7 @@ def batched(model: DiffusionModel, clip: Tensor | None) -> Float[Tensor, "b c f 
     if clips.ndim != 5 or clips.shape[1] != channels or list(clips.shape[3:]) != size:
         expected = f"({channels}, frames, {size[0]}, {size[1]})"
         raise ValueError(f"the clip is {tuple(clip.shape)}, and the model's are {expected}; scale and crop it to that")
-    return clips.float()
+    return clips.float().cpu()  # where what is drawn goes, block after block
 
 
 def unknown(model: DiffusionModel, count: int, frames: int) -> Given:
