@@ -52,11 +52,15 @@ def tune(
 
 
 def best(trials: Sequence[Trial]) -> Trial:
-    """The one of least error. Raises Diverged if there is none."""
-    least = min(trials, key=lambda trial: trial.error)
-    if math.isinf(least.error):
+    """The one of least error; where larger weights diverged, the largest that did not is left out if another is there.
+
+    It is too near to them: on further clips, of which there are more than were tried on, it diverges too.
+    """
+    held = sorted((trial for trial in trials if math.isfinite(trial.error)), key=lambda trial: trial.weight)
+    if not held:
         raise Diverged(f"every weight from {trials[0].weight:g} to {trials[-1].weight:g} diverged; use more steps")
-    return least
+    near = len(held) < len(trials) and len(held) > 1
+    return min(held[:-1] if near else held, key=lambda trial: trial.error)
 
 
 def boundaries(mask: Bool[Tensor, "*c f h w"]) -> Bool[Tensor, " steps"]:

@@ -136,9 +136,13 @@ def test_every_weight_is_tried_and_the_least_error_chosen(model):
     assert [trial.weight for trial in trials] == [0.0, 0.01, 1e30] and trials[-1].error == float("inf")
     x = drawer(model, Conditional(method="replacement"), TWO["config"], 0, {})(0, first_half(clips()))
     assert trials[0].error == pytest.approx((x - clips())[:, :, 2:].square().mean().sqrt().item())
-    assert best(trials) == min(trials[:2], key=lambda trial: trial.error)
+    assert best(trials[:2]) == min(trials[:2], key=lambda trial: trial.error)
     with pytest.raises(ValueError, match="every weight from 3 to 3 diverged"):
         best([Trial(3.0, float("inf"), float("inf"))])
+    five, ten, twenty, fifty = Trial(5, 0.3, 1), Trial(10, 0.2, 1), Trial(20, 0.1, 1), Trial(50, float("inf"), 1)
+    assert best([five, ten, twenty]) == twenty
+    assert best([five, ten, twenty, fifty]) == ten, "the neighbour of one that diverged"
+    assert best([twenty, fifty]) == twenty
     assert boundaries(first_half(clips()).mask).tolist() == [False, True, False]
     (frozen,) = tune(model, torch.zeros(1, 3, 4, 8, 8), first_half, **TWO, weights=(0.0,))
     assert frozen.jump == float("inf")
