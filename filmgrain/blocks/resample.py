@@ -4,6 +4,8 @@ import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .convolution import Conv3
+
 
 def down(channels: int) -> nn.Module:
     return nn.Conv2d(channels, channels, 4, stride=2, padding=1)
@@ -33,7 +35,7 @@ class Double(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = Conv3(channels, channels)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
         return self.conv(nnf.interpolate(x, scale_factor=2.0, mode="nearest"))

@@ -6,6 +6,7 @@ import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .convolution import Conv3
 from .norm import GroupNorm, RMSNorm
 
 
@@ -39,8 +40,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.modulation = None if level is None else nn.Linear(level, 2 * outputs)
-        self.conv1, self.norm1 = nn.Conv2d(inputs, outputs, 3, padding=1), norm(outputs)
-        self.conv2, self.norm2 = nn.Conv2d(outputs, outputs, 3, padding=1), norm(outputs)
+        self.conv1, self.norm1 = Conv3(inputs, outputs), norm(outputs)
+        self.conv2, self.norm2 = Conv3(outputs, outputs), norm(outputs)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(
@@ -72,9 +73,9 @@ class PreNormBlock(nn.Module):
     ):
         super().__init__()
         self.scales = scales
-        self.norm1, self.conv1 = GroupNorm(groups, inputs, eps), nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm1, self.conv1 = GroupNorm(groups, inputs, eps), Conv3(inputs, outputs)
         self.modulation = nn.Linear(level, 2 * outputs if scales else outputs)
-        self.norm2, self.conv2 = GroupNorm(groups, outputs, eps), zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.norm2, self.conv2 = GroupNorm(groups, outputs, eps), zeroed(Conv3(outputs, outputs))
         self.dropout = nn.Dropout(dropout)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
