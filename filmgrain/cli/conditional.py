@@ -35,7 +35,7 @@ class Options:
     run: RunFolder
     out: Annotated[Path | None, Option(help="File to write (.gif or .mp4); by default beside the clip.")] = None
     method: Annotated[str, Option(help="replacement, guidance, both, or covariance.")] = "both"
-    weight: Annotated[float | None, Option(help="w_r of guidance.", show_default="5")] = None
+    weight: Annotated[float | None, Option(help="w_r of guidance.", show_default="3")] = None
     overlap: Annotated[int, Option(min=0, help="Frames a block takes over; 0: half of the model's.")] = 0
     tune: Annotated[bool, Option("--tune", help="Choose the weight on held-out clips of the run's data.")] = False
     prompt: Annotated[str, Option(metavar="TEXT", help="What is shown, of a run with captions.")] = ""

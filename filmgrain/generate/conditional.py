@@ -44,7 +44,7 @@ class Conditional:
     """How what is known enters."""
 
     method: str = "both"  # "replacement", "guidance", "both" or "covariance"
-    weight: float = 5.0  # w_r of guidance
+    weight: float = 3.0  # w_r of guidance
     overlap: int = 0  # frames that a block takes over from the one before it; 0: half of the model's
     noise: float = 0.1  # of what is known, its standard deviation in units of x, of covariance; 0 for exact denoisers
     iterations: int = 5  # of covariance: passes back through the network at each step
@@ -54,7 +54,7 @@ class Conditional:
         if self.method not in METHODS:
             raise ValueError(f'method="{self.method}" is unknown{nearest(self.method, [*METHODS])}')
         if not 0 <= self.weight < float("inf"):
-            raise ValueError(f"weight={self.weight} of guidance is no number of 0 or more; 5 is usual")
+            raise ValueError(f"weight={self.weight} of guidance is no number of 0 or more; 3 is usual")
         if not 0 <= self.noise < float("inf"):
             raise ValueError(f"noise={self.noise} of what is known is no standard deviation; use 0 or more")
         if self.iterations < 1:
