@@ -150,7 +150,7 @@ def operations(cases: Mapping[str, Results]) -> list[str]:
             kinds = sorted({kind for spent in sides.values() for kind in spent}, key=lambda kind: -first.get(kind, 0))
             rows = [(kind, *(f"{spent.get(kind, 0):.3f}" for spent in sides.values())) for kind in kinds]
             rows.append(("in all", *(f"{sum(spent.values()):.3f}" for spent in sides.values())))
-            lines += [f"{name}, seconds of processor time in a training step:", "", *table(("", *sides), rows), ""]
+            lines += [f"{name}, seconds of one training step under the profiler:", "", *table(("", *sides), rows), ""]
     return lines
 
 

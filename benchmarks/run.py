@@ -147,12 +147,14 @@ def other(name: str, repeats: int, threads: int) -> dict[str, Any]:
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """What was measured before of other sides stays, but for times, which are of one run or of none."""
-    kept = {
-        key: old[key] | new[key]
-        for key in ("parameters", "agreement", "peak", "saved", "seconds")
-        if key in old and key in new
-    }
+    """What was measured before of other sides stays, but for times, which are of one run or of none.
+
+    Limits and repetitions are those of the times: a run without times leaves them as they are.
+    """
+    by_side = ("parameters", "agreement", "peak", "saved", "seconds", "commits")
+    kept = {key: old[key] | new[key] for key in by_side if key in old and key in new}
+    if old and not new["seconds"]:
+        kept |= {key: old[key] for key in ("limits", "threads", "repeats", "when") if key in old}
     return old | new | kept
 
 
