@@ -17,6 +17,7 @@ import torch
 
 import filmgrain
 from filmgrain import runs
+from filmgrain.data.moving_shapes import Dataset
 from filmgrain.evaluate import truth
 from filmgrain.evaluate.intervals import Number
 from filmgrain.generate.sampling import Config
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=48)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model, held_out = filmgrain.load(given.run, precision="auto"), runs.datasets(runs.recipe_of(given.run))["held_out"]
+    model, held_out = filmgrain.load(given.run, precision="auto"), Dataset(runs.recipe_of(given.run).data, "held_out")
     captions = [held_out.item(i)["caption"] for i in range(given.count)]
     print(f"| sampler | steps | scale | {' | '.join(COLUMNS)} | s of one core |\n{'|---' * (len(COLUMNS) + 4)}|")
     for setting in given.settings:
