@@ -33,6 +33,7 @@ def demo(
     ] = None,
 ) -> None:
     """Draw clips from words, train a small video model on moving shapes, and say how many of its clips keep shape."""
+    from ..recipe import shipped
     from .sample import Options, sample
     from .train import train
 
@@ -48,7 +49,7 @@ def demo(
         say(f"{run} is there already: going on with it (remove {folder} to start anew)")
         train(run=run, resume=True, settings=settings)
     else:
-        train("demo", run=run, settings=settings)
+        train(str(shipped()["demo"]), run=run, settings=settings)  # by its path: "demo" is a folder by now
     trained = time.monotonic() - start
     found: list[Reading] = []
     sample(Options(run=run, count=COUNT, batch=BATCH, out=folder / "samples"), _reader(run, found))
