@@ -1,11 +1,11 @@
 """The least recipe of clips: what tests train in a second, each with conditions of its own."""
 
 
-def tiny(conditions: str = "", data: str = "") -> str:
-    """As TOML; `data` are further lines of its section [data]."""
+def tiny(conditions: str = "", data: str = "", *, name: str = "moving_shapes") -> str:
+    """As TOML; `data` are further lines of its section [data], of the dataset of that name."""
     return f"""
 [data]
-name = "moving_shapes"
+name = "{name}"
 frames = 2
 height = 8
 width = 8

@@ -87,7 +87,15 @@ class Session:
         say(f"{path}: {there}, taken as {_described(frames[chosen].shape, fps)}")
         return taken, fps or self.config.fps
 
-    def write(self, blocks: "Iterator[Tensor]", out: Path, total: int, fps: float, backwards: bool = False) -> None:
+    @property
+    def by(self) -> str:
+        """The method, as it is told."""
+        weight = f", w_r = {self.how.weight:g}" if self.how.guides and self.how.method != "covariance" else ""
+        return f"{self.how.method}{weight}"
+
+    def write(
+        self, blocks: "Iterator[Tensor]", out: Path, total: int, fps: float, *, backwards: bool = False, by: str = ""
+    ) -> None:
         """The first video of each block (b c f h w), as it comes; backwards: the last block is the first to be seen."""
         from contextlib import ExitStack
 
@@ -107,10 +115,7 @@ class Session:
                 add(frames.repeat(3 // frames.shape[-1], axis=-1))
                 done += len(frames)
                 bar(done, total)
-        staged = type(self.options).__name__ == "Upscale" and "low_resolution" in self.model.conditioners
-        weight = f", w_r = {self.how.weight:g}" if self.how.guides and self.how.method != "covariance" else ""
-        by = "the condition low_resolution" if staged else f"{self.how.method}{weight}"
-        say(f"{done} frames by {by}: {self.config.sampler}, {self.config.intervals} steps a block")
+        say(f"{done} frames by {by or self.by}: {self.config.sampler}, {self.config.intervals} steps a block")
         say(f"{time.monotonic() - start:.1f} s", str(out))
 
 

@@ -41,7 +41,10 @@ def upscale(options: Upscale) -> None:
     with usage():
         call = session.call | {"how": replace(session.how, augmentation=options.augmentation)}
     blocks = upscale_blocks(session.model, clip, **call)
-    session.write(blocks, options.out or beside(options.clip, f"{factor}x-larger"), clip.shape[1], options.fps or fps)
+    out, by = options.out or beside(options.clip, f"{factor}x-larger"), ""
+    if "low_resolution" in session.model.conditioners:
+        by = "the condition low_resolution"
+    session.write(blocks, out, clip.shape[1], options.fps or fps, by=by)
 
 
 def _factor(model: "DiffusionModel", clip: Path, asked: int) -> int:

@@ -225,6 +225,19 @@ def test_a_demo_that_was_stopped_at_its_first_words_begins_again(run, monkeypatc
     assert run("demo").code == 130
 
 
+def test_the_demo_trains_by_its_recipe_where_its_words_made_a_folder_of_that_name(run, monkeypatch):
+    def trained(target="", **how):
+        targets.append(Path(target))
+        raise KeyboardInterrupt
+
+    targets: list[Path] = []
+    Path("demo/words").mkdir(parents=True)
+    monkeypatch.setattr("filmgrain.cli.sample.sample", lambda options, see=None: None)
+    monkeypatch.setattr("filmgrain.cli.train.train", trained)
+    assert run("demo").code == 130
+    assert [target.name for target in targets] == ["demo.toml"] and targets[0].is_file()
+
+
 def test_guidance_without_anything_to_guide_by(refused, trained):
     refused(2, "sample", str(trained), "--scale", "3", says=("--scale 3", "--label"))
     refused(2, "sample", str(trained), "--label", "ring", says=("trained without labels",))

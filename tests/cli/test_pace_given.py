@@ -3,42 +3,14 @@
 from pathlib import Path
 
 import pytest
+from tiny_recipe import tiny
 
 from filmgrain.cli import main
 from filmgrain.files.encode import read_recipe, write_gif
 from filmgrain.files.video import read
 
-PACED = """
-[data]
-name = "video_folder"
-folder = "films"
-frames = 2
-height = 8
-width = 8
-stride = [1, 2]
-held_out = 0.0
-[network]
-name = "unet3d"
-width = 8
-mults = [1]
-heads = 2
-head_width = 8
-condition = 6
-[conditions.frame_rate]
-[conditions.frame_skip]
-skips = [1, 2]
-[task]
-validation = 0
-previews = 0
-[train]
-steps = 1
-batch = 2
-precision = "float32"
-lr = 0.03
-warmup = 0
-[sample]
-steps = 2
-"""
+CONDITIONS = "[conditions.frame_rate]\n[conditions.frame_skip]\nskips = [1, 2]"
+QUICK = ["task.validation=0", "task.previews=0", "train.lr=0.03", "train.warmup=0"]
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +20,10 @@ def paced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "films").mkdir()
     frames = read(Path(__file__).parents[2] / "docs" / "pictures" / "demo.gif", size=lambda h, w: (8, 8)).frames
     write_gif(folder / "films" / "film.gif", frames, 8)
-    (folder / "paced.toml").write_text(PACED.replace('"films"', f'"{folder / "films"}"'))
+    data = f'folder = "{folder / "films"}"\nstride = [1, 2]\nheld_out = 0.0'
+    (folder / "paced.toml").write_text(tiny(CONDITIONS, data, name="video_folder"))
     with pytest.raises(SystemExit) as left:
-        main(["train", str(folder / "paced.toml"), "--run", str(folder / "run"), "--set", "train.steps=3"])
+        main(["train", str(folder / "paced.toml"), "--run", str(folder / "run"), *(f"--set={q}" for q in QUICK)])
     assert left.value.code == 0
     return folder / "run"
 
