@@ -26,7 +26,10 @@ class LinearSpatialAttention(nn.Module):
         self.out = Linear(heads * width, channels)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        return nchw(self.out(attend_linearly(self.qkv(nhwc(x)), self.heads)))
+        x, weights = nhwc(x), (self.qkv.weight, self.out.weight)
+        if linear_attention.whole_usable(x, *weights):
+            return nchw(linear_attention.whole(x, *weights, self.out.bias, self.heads))
+        return nchw(self.out(attend_linearly(self.qkv(x), self.heads)))
 
 
 def attend_linearly(qkv: Float[Tensor, "n h w c"], heads: int) -> Float[Tensor, "n h w e"]:
@@ -101,7 +104,10 @@ class TemporalAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "n c h w"], frames: int, turn: Turn, bias: Float[Tensor, "k f f"]
     ) -> Float[Tensor, "n c h w"]:
-        qkv, bias = self.qkv(nhwc(x)), bias[..., : self.heads, :, :]
+        x, bias, weights = nhwc(x), bias[..., : self.heads, :, :], (self.qkv.weight, self.out.weight)
+        if temporal_attention.whole_usable(x, *weights, turn.cos):
+            return nchw(temporal_attention.whole(x, *weights, bias, turn.cos, turn.sin))
+        qkv = self.qkv(x)
         if temporal_attention.usable(qkv, turn.cos):
             out = temporal_attention.attend(qkv, turn.cos, turn.sin, bias)
         else:

@@ -17,7 +17,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "matrix.h"
+#include "panels.h"
 
 namespace {
 
@@ -182,6 +182,58 @@ void forward(const T *qkv, T *out, float *contexts, float *logsums, const Sizes 
     }
 }
 
+// The whole layer in float32, from x (frames, pixels, channels) to y of the same sizes: what q, k and v are made of is
+// many times smaller than they are, so they are made of a tile of pixels at a time, and never lie in memory.
+template <int FIXED>
+void layer(const float *x, const Panels &to_qkv, const Panels &to_y, const float *bias, float *y, const Sizes &n) {
+#pragma omp parallel num_threads(n.threads)
+    {
+        const int d = FIXED ? FIXED : n.d, width = up_to(STEP, d), heads = int(n.heads), all = heads * d;
+        const int64_t channels = to_y.outputs, each = (2 + width) * width;
+        Buffer buffer(3 * TILE * width + heads * each + TILE * (3 * all + channels));
+        float *a = buffer.take(TILE * width), *b = buffer.take(TILE * width), *c = buffer.take(TILE * width);
+        float *q = buffer.take(TILE * all), *kv = buffer.take(TILE * 2 * all), *out = buffer.take(TILE * channels);
+        float *kept = buffer.take(heads * each);
+        const auto kept_of = [&](int head) {
+            float *at = kept + head * each;
+            return Kept{at, at + width, at + 2 * width};
+        };
+#pragma omp for schedule(dynamic)
+        for (int64_t frame = 0; frame < n.frames; ++frame) {
+            const float *from = x + frame * n.pixels * channels;
+            std::fill(kept, kept + heads * each, 0.0f);
+            for (int64_t t = 0; t < n.pixels; t += TILE) {
+                const int pixels = int(std::min<int64_t>(TILE, n.pixels - t));
+                to_qkv.apply(pixels, from + t * channels, kv, all, 3 * all);
+                for (int head = 0; head < heads; ++head) {
+                    read(kv + head * d, 2 * all, pixels, d, width, a);
+                    read(kv + all + head * d, 2 * all, pixels, d, width, b);
+                    join(a, b, pixels, width, t == 0, kept_of(head));
+                }
+            }
+            for (int head = 0; head < heads; ++head) {
+                const Kept own = kept_of(head);
+                for (int i = 0; i < d; ++i)
+                    for (int j = 0; j < width; ++j) own.context[i * width + j] /= own.sum[i];
+            }
+            for (int64_t t = 0; t < n.pixels; t += TILE) {
+                const int pixels = int(std::min<int64_t>(TILE, n.pixels - t));
+                to_qkv.apply(pixels, from + t * channels, q, 0, all);
+                for (int head = 0; head < heads; ++head) {
+                    read(q + head * d, all, pixels, d, width, a, NOTHING);
+                    softmax(a, pixels, width, 1 / std::sqrt(float(d)));
+                    multiply<false>(a, kept_of(head).context, c, up_to(ROWS, pixels), width, width);
+                    write(c, pixels, d, width, q + head * d, all);
+                }
+                to_y.apply(pixels, q, out);
+                float *to = y + (frame * n.pixels + t) * channels;
+                for (int i = 0; i < pixels; ++i)
+                    for (int64_t k = 0; k < channels; ++k) to[i * channels + k] = out[i * channels + k] + bias[k];
+            }
+        }
+    }
+}
+
 // dq of a tile, and the tile's part of D; of p, which is times 1 / sqrt(d), of g, and of C^T.
 INLINE void query(const float *p, const float *g, const float *turned, float *dq, float *D, int pixels, int d,
                   int width) {
@@ -273,3 +325,11 @@ EXPORT(linear_attention_backward,
        (const T *qkv, const T *g, const float *contexts, const float *logsums, T *dqkv, int64_t frames, int64_t pixels,
         int64_t heads, int64_t d, int64_t threads),
        (qkv, g, contexts, logsums, dqkv, {frames, pixels, heads, int(d), int(threads)}))
+
+// The weights are (3 heads d, channels) and (channels, heads d), bias (channels).
+extern "C" void linear_layer_float32(const float *x, const float *qkv_weight, const float *out_weight,
+                                     const float *bias, float *y, int64_t frames, int64_t pixels, int64_t heads,
+                                     int64_t d, int64_t channels, int64_t threads) {
+    const Panels to_qkv(qkv_weight, 3 * heads * d, channels), to_y(out_weight, channels, heads * d);
+    (d == 32 ? layer<32> : layer<0>)(x, to_qkv, to_y, bias, y, {frames, pixels, heads, int(d), int(threads)});
+}

@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from . import call
+from . import call, panels
 
 NAME = "linear_attention"
 
@@ -39,6 +39,30 @@ def _empty(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     d = features // (3 * heads)
     context = qkv.new_empty(n, heads, d, d, dtype=torch.float32)
     return qkv.new_empty(n, h, w, heads * d), context, qkv.new_empty(n, heads, d, dtype=torch.float32)
+
+
+def whole_usable(x: Tensor, qkv: Tensor, out: Tensor) -> bool:
+    """Whether `whole` can be had, and is worth it: threads share frames among them."""
+    return len(x) > 1 and panels.usable(x, qkv, out) and usable(x)
+
+
+@torch.library.custom_op("filmgrain::linear_layer", mutates_args=(), device_types="cpu")
+def whole(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, heads: int) -> Tensor:
+    """The whole layer, for inference in float32: x (n, h, w, c) times qkv (3 k d, c), attention, times out (c, k d).
+
+    The queries, keys and values, many times as large as x, are never all in memory.
+    """
+    panels.check(x, qkv, out, bias)
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    n, h, w, c = x.shape
+    given = [t.contiguous() for t in (x, qkv, out, bias)]
+    call.call(NAME, "linear_layer", x.dtype, *given, y, n, h * w, heads, len(qkv) // (3 * heads), c)
+    return y
+
+
+@whole.register_fake
+def _(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, heads: int) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 @torch.library.custom_op("filmgrain::linear_attention_backward", mutates_args=(), device_types="cpu")

@@ -9,9 +9,11 @@
 #include <cmath>
 #include <cstdint>
 
-#include "matrix.h"
+#include "panels.h"
 
 namespace {
+
+constexpr int64_t AT_ONCE = 96;  // rows of pixels and frames that go through the whole layer together
 
 struct Shape {
     int64_t samples, frames, pixels, heads, width, biases;  // width: features of a head; biases: 1, or one a sample
@@ -128,10 +130,10 @@ struct Tile {
         for (float **x : {&q, &k, &v, &q_across, &slope, &slope_across, &result}) *x = buffer.take(wide);
         for (float **x : {&weights, &slopes}) *x = buffer.take(square);
     }
-    // Gathers q, k and v, turns the first two, and finds the weights.
+    // Gathers q, k and v, of which the next pixel's are `next` further on, turns the first two, and finds the weights.
     template <typename T>
-    void weigh(const T *qkv, int64_t stride, const float *bias, const Shared &shared, const Shape &s) {
-        const int64_t row = s.row(), next = 3 * row;
+    void weigh(const T *qkv, int64_t stride, int64_t next, const float *bias, const Shared &shared, const Shape &s) {
+        const int64_t row = s.row();
         gather(qkv, stride, next, s, q);
         gather(qkv + row, stride, next, s, k);
         gather(qkv + 2 * row, stride, next, s, v);
@@ -168,10 +170,46 @@ void forward(const T *qkv, const Shared &shared, T *out, const Shape &s, int64_t
     const int64_t row = s.row(), stride = s.pixels * row;
     for_tiles(s, threads, [&](int64_t sample, int64_t, int64_t pixel, int64_t head, Tile &tile) {
         const int64_t first = sample * s.frames * s.pixels + pixel;
-        tile.weigh(qkv + first * 3 * row + head * s.width, 3 * stride, shared.bias_of(sample, head, s), shared, s);
+        tile.weigh(qkv + first * 3 * row + head * s.width, 3 * stride, 3 * row, shared.bias_of(sample, head, s), shared, s);
         product<true>(tile.result, tile.weights, s.queries, tile.v, s.f, s.f, s.columns);
         scatter(tile.result, s, out + first * row + head * s.width, stride, row);
     });
+}
+
+// The whole layer, from x (samples, frames, pixels, channels) to y of the same sizes. Its queries, keys and values are
+// many times as large as x: they are made of a few pixels at a time, and never leave the second cache.
+void layer(const float *x, const Panels &to_qkv, const Panels &to_y, const Shared &shared, float *y, const Shape &s,
+           int64_t threads) {
+    const int64_t row = s.row(), channels = to_y.outputs, stride = s.pixels * channels;
+    const int64_t parts = s.parts(), most = std::max<int64_t>(1, AT_ONCE / s.frames);
+#pragma omp parallel num_threads(int(threads))
+    {
+        Tile tile(s);
+        Buffer buffer(most * s.frames * (4 * row + 2 * channels));
+        float *in = buffer.take(most * s.frames * channels), *out = buffer.take(most * s.frames * channels);
+        float *mixed = buffer.take(most * s.frames * row), *qkv = buffer.take(most * s.frames * 3 * row);
+#pragma omp for schedule(dynamic)
+        for (int64_t part = 0; part < s.samples * parts; ++part) {
+            const int64_t sample = part / parts, n = part % parts, last = s.pixels * (n + 1) / parts;
+            for (int64_t pixel = s.pixels * n / parts; pixel < last; pixel += most) {
+                const int64_t count = std::min(most, last - pixel), rows = count * s.frames;
+                const int64_t first = (sample * s.frames * s.pixels + pixel) * channels;
+                for (int64_t f = 0; f < s.frames; ++f)
+                    std::copy_n(x + first + f * stride, count * channels, in + f * count * channels);
+                to_qkv.apply(rows, in, qkv);
+                for (int64_t p = 0; p < count; ++p)
+                    for (int64_t head = 0; head < s.heads; ++head) {
+                        const float *place = qkv + p * 3 * row + head * s.width;
+                        tile.weigh(place, count * 3 * row, 0, shared.bias_of(sample, head, s), shared, s);
+                        product<true>(tile.result, tile.weights, s.queries, tile.v, s.f, s.f, s.columns);
+                        scatter(tile.result, s, mixed + p * row + head * s.width, count * row, 0);
+                    }
+                to_y.apply(rows, mixed, out);
+                for (int64_t f = 0; f < s.frames; ++f)
+                    std::copy_n(out + f * count * channels, count * channels, y + first + f * stride);
+            }
+        }
+    }
 }
 
 template <typename T>
@@ -180,7 +218,7 @@ void backward(const T *grad, const T *qkv, const Shared &shared, T *grad_qkv, fl
     const int64_t row = s.row(), stride = s.pixels * row;
     for_tiles(s, threads, [&](int64_t sample, int64_t part, int64_t pixel, int64_t head, Tile &tile) {
         const int64_t first = sample * s.frames * s.pixels + pixel, place = first * 3 * row + head * s.width;
-        tile.weigh(qkv + place, 3 * stride, shared.bias_of(sample, head, s), shared, s);
+        tile.weigh(qkv + place, 3 * stride, 3 * row, shared.bias_of(sample, head, s), shared, s);
         gather(grad + first * row + head * s.width, stride, row, s, tile.slope);
 
         product<false>(tile.result, tile.weights, s.queries, tile.slope, s.f, s.f, s.columns);
@@ -238,3 +276,13 @@ EXPORT(temporal_attention_backward,
         float *grad_bias, int64_t samples, int64_t frames, int64_t pixels, int64_t heads, int64_t width, int64_t biases,
         int64_t threads),
        (grad, qkv, bias, cos, sin, grad_qkv, grad_bias, {samples, frames, pixels, heads, width, biases}, threads))
+
+// x and y are [samples, frames, pixels, channels]; the weights are (3 heads width, channels) and (channels, heads width).
+extern "C" void temporal_layer_float32(const float *x, const float *qkv_weight, const float *out_weight,
+                                       const float *bias, const float *cos, const float *sin, float *y,
+                                       int64_t samples, int64_t frames, int64_t pixels, int64_t heads, int64_t width,
+                                       int64_t biases, int64_t channels, int64_t threads) {
+    const Shape s{samples, frames, pixels, heads, width, biases};
+    layer(x, Panels(qkv_weight, 3 * s.row(), channels), Panels(out_weight, channels, s.row()),
+          Shared(bias, cos, sin, s), y, s, threads);
+}

@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from . import call
+from . import call, panels
 
 NAME = "temporal_attention"
 MOST_FRAMES, MOST_FEATURES = 64, 128  # of a clip, of a head
@@ -51,6 +51,32 @@ def plain(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return rearrange(weights @ v, "h w b k f d -> (b f) h w (k d)").to(qkv.dtype)
 
 
+def whole_usable(x: Tensor, qkv: Tensor, out: Tensor, cos: Tensor) -> bool:
+    """Whether `whole` can be had, and is worth it."""
+    return len(cos) > 1 and panels.usable(x, qkv, out) and usable(x, cos)
+
+
+def whole(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """The whole layer, for inference in float32: x (b f, h, w, c) times qkv (3 k d, c), `attend`, times out (c, k d).
+
+    The queries, keys and values, many times as large as x, are never all in memory.
+    """
+    bias = bias if bias.ndim == 4 else bias[None]
+    return layer(x, qkv, out, bias.float(), cos.float(), sin.float())
+
+
+@torch.library.custom_op("filmgrain::temporal_layer", mutates_args=(), device_types="cpu")
+def layer(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """bias is (1 or b, k, f, f); all are in float32."""
+    panels.check(x, qkv, out)
+    wide = x[..., :1].expand(*x.shape[:-1], len(qkv))  # qkv, were it made
+    _check(wide, bias, cos, sin)
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    given = [t.contiguous() for t in (x, qkv, out, bias, cos, sin)]
+    call.call(NAME, "temporal_layer", x.dtype, *given, y, *_sizes(wide, bias, cos), x.shape[-1])
+    return y
+
+
 @torch.library.custom_op("filmgrain::temporal_attention_backward", mutates_args=(), device_types="cpu")
 def _backward(dy: Tensor, qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
     _check(qkv, bias, cos, sin)
@@ -86,6 +112,11 @@ def _sizes(qkv: Tensor, bias: Tensor, cos: Tensor) -> tuple[int, ...]:
 @temporal_attention.register_fake
 def _like_out(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
+
+
+@layer.register_fake
+def _(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 @_backward.register_fake

@@ -16,13 +16,12 @@
 #include <memory>
 #include <vector>
 
-#include "matrix.h"
+#include "panels.h"
 
 namespace {
 
 constexpr int SIDE = 4, REACH = SIDE + 2, POINTS = REACH * REACH;
 constexpr float A = 0.75f, B = 1.5f, A2 = A * A, B2 = B * B;
-constexpr int WIDE = 2 * LANES, ROWS = 12;  // of a product of matrices in registers: outputs, tiles
 constexpr int64_t BLOCK = 60, FEW = 256;  // tiles of a block; up to FEW of them make a single one
 constexpr int64_t DEPTH = 128;            // inputs whose weights are at the points at a time
 
@@ -169,44 +168,11 @@ void transform_back(const Room &room, const float *bias, const Sizes &s, int64_t
     }
 }
 
-// m = v u, or m + v u, for R tiles: all in registers.
-template <int R>
-inline void product(float *m, const float *v, int64_t inputs, const float *u, int64_t depth, bool adds) {
-    Lanes sum[R][2] = {};
-    if (adds)
-        for (int r = 0; r < R; ++r)
-            for (int w = 0; w < 2; ++w) sum[r][w] = get(m + r * WIDE + w * LANES);
-    for (int64_t c = 0; c < depth; c += LANES) {
-        for (int r = 0; r < R; ++r) __builtin_prefetch(v + (r + R) * inputs + c, 0, 3);  // the next ones
-        for (int64_t i = c; i < c + LANES; ++i) {
-            const Lanes a = get(u + i * WIDE), b = get(u + i * WIDE + LANES);
-            for (int r = 0; r < R; ++r) {
-                sum[r][0] += v[r * inputs + i] * a;
-                sum[r][1] += v[r * inputs + i] * b;
-            }
-        }
-    }
-    for (int r = 0; r < R; ++r)
-        for (int w = 0; w < 2; ++w) put(m + r * WIDE + w * LANES, sum[r][w]);
-}
-
-template <int R>
-inline void product(int64_t rows, float *m, const float *v, int64_t inputs, const float *u, int64_t depth, bool adds) {
-    if constexpr (R > 0) {
-        if (rows == R) return product<R>(m, v, inputs, u, depth, adds);
-        product<R - 1>(rows, m, v, inputs, u, depth, adds);
-    }
-}
-
 // Of all tiles in the room, with weights at `u` of `depth` inputs from c on.
 void multiply(const Room &room, const float *u, int64_t count, int64_t inputs, int64_t c, int64_t depth) {
-    const int64_t parts = (count + ROWS - 1) / ROWS;
     for (int p = 0; p < POINTS; ++p)
-        for (int64_t i = 0; i < parts; ++i) {
-            const int64_t t = count * i / parts, rows = count * (i + 1) / parts - t;
-            product<ROWS>(rows, room.m + p * room.m_gap + t * WIDE, room.v + p * room.v_gap + t * inputs + c, inputs,
-                          u + p * U_GAP, depth, c > 0);
-        }
+        panel_product(count, room.m + p * room.m_gap, WIDE, room.v + p * room.v_gap + c, inputs, u + p * U_GAP, depth,
+                      c > 0);
 }
 
 // Many tiles: threads take blocks of them, when all weights are at the points. Few tiles, of many channels as a rule:

@@ -1,0 +1,28 @@
+"""What kernels of whole attention layers have in common: both linear layers are inside, by panels.h."""
+
+import torch
+from torch import Tensor
+
+INPUTS, OUTPUTS = 16, 32  # channels of a linear layer must be multiples of these
+MOST_WEIGHTS = 1 << 17  # of both linear layers; more do not stay in a processor's second cache
+
+
+def usable(x: Tensor, qkv: Tensor, out: Tensor) -> bool:
+    """Whether it can be done, and is worth it, for x (n, h, w, c), qkv (3 k d, c) and out (c, k d)."""
+    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+        return False
+    if any(len(w) % OUTPUTS or w.shape[1] % INPUTS for w in (qkv, out)) or qkv.numel() + out.numel() > MOST_WEIGHTS:
+        return False
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":  # on others it was never measured
+        return False
+    return {x.dtype, qkv.dtype, out.dtype} == {torch.float32}
+
+
+def check(x: Tensor, qkv: Tensor, out: Tensor, *others: Tensor) -> None:
+    """Raises ValueError unless the weights fit x and panels, all in float32."""
+    channels, features = x.shape[-1], len(qkv) // 3
+    fit = qkv.shape == (3 * features, channels) and out.shape == (channels, features)
+    fit = fit and not any(len(w) % OUTPUTS or w.shape[1] % INPUTS for w in (qkv, out))
+    if not fit or {t.dtype for t in (x, qkv, out, *others)} != {torch.float32}:
+        given = f"weights {tuple(qkv.shape)} and {tuple(out.shape)} in {qkv.dtype} do not fit x {tuple(x.shape)}"
+        raise ValueError(f"{given} in {x.dtype}; pass (3 e, c), (e, c).T and float32, c and e multiples of {OUTPUTS}")

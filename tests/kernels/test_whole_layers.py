@@ -1,0 +1,104 @@
+"""Kernels of whole attention layers, both products inside: the same numbers as layer by layer, whatever the sizes."""
+
+import pytest
+import torch
+
+from filmgrain.blocks.attention import LinearSpatialAttention, TemporalAttention
+from filmgrain.blocks.embedding import RelativePosition, rotary
+from filmgrain.blocks.layout import nhwc
+from filmgrain.kernels import linear_attention, panels, temporal_attention
+
+pytestmark = pytest.mark.usefixtures("kernels")
+# channels, heads, features of a head, frames, height, width: parts of panels and of tiles, one of them and many
+SIZES = [
+    (32, 2, 32, 2, 1, 1),
+    (64, 8, 32, 10, 9, 7),
+    (96, 4, 8, 3, 8, 8),
+    (32, 1, 64, 16, 3, 5),
+    (128, 2, 48, 5, 4, 33),
+]
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch):
+    """As on processors on which they are used: what they compute is the same on others."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+
+
+def temporal(channels, heads, width, frames, height, columns, clips=2):
+    """A layer, and all that it is called with."""
+    torch.manual_seed(0)
+    layer, position = TemporalAttention(channels, heads, width), RelativePosition(heads)
+    x = torch.randn(clips * frames, channels, height, columns).contiguous(memory_format=torch.channels_last)
+    return layer, (x, frames, rotary(frames, width, x.device), position(frames).detach())
+
+
+def linear(channels, heads, width, frames, height, columns):
+    torch.manual_seed(0)
+    layer = LinearSpatialAttention(channels, heads, width)
+    return layer, (torch.randn(frames, channels, height, columns).contiguous(memory_format=torch.channels_last),)
+
+
+@pytest.mark.parametrize("made", [temporal, linear])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_it_is_the_plain_path(made, sizes, plainly):
+    layer, given = made(*sizes)
+    plain = plainly(layer, *given).detach()  # with gradients, so not by these
+    with torch.no_grad():
+        fast = layer(*given)
+    assert fast.shape == plain.shape and (fast - plain).abs().max() < 1e-5 * plain.abs().max()
+
+
+@pytest.mark.parametrize("made", [temporal, linear])
+@torch.no_grad()
+def test_no_number_depends_on_threads(made):
+    layer, given = made(64, 2, 32, 4, 20, 21)
+    before, threads = layer(*given), torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert torch.equal(layer(*given), before)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@torch.no_grad()
+def test_clips_may_have_a_bias_each():
+    layer, (x, _, turn, bias) = temporal(32, 2, 32, 4, 3, 3)
+    each, weights = torch.stack([bias, torch.randn_like(bias)]), (layer.qkv.weight, layer.out.weight)
+
+    def whole(x, bias):
+        return temporal_attention.whole(nhwc(x), *weights, bias, turn.cos, turn.sin)
+
+    assert torch.equal(whole(x, each), torch.cat([whole(x[:4], each[0]), whole(x[4:], each[1])]))
+
+
+def test_they_are_for_inference_in_float32_with_weights_that_fit():
+    layer, (x, _, turn, _) = temporal(32, 2, 32, 4, 3, 3)
+    given = nhwc(x), layer.qkv.weight, layer.out.weight
+    assert not temporal_attention.whole_usable(*given, turn.cos)  # gradients are wanted
+    with torch.no_grad():
+        assert temporal_attention.whole_usable(*given, turn.cos) and linear_attention.whole_usable(*given)
+        assert not temporal_attention.whole_usable(*given, turn.cos[:1])
+        assert not linear_attention.whole_usable(given[0][:1], *given[1:])  # one frame keeps one thread busy
+        assert not panels.usable(given[0], *(w.bfloat16() for w in given[1:]))
+        assert not panels.usable(given[0], torch.zeros(3 * 512, 512), torch.zeros(512, 512))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not panels.usable(*given)
+
+
+@torch.no_grad()
+def test_the_operators_keep_their_promises_to_torch():
+    layer, (x, _, turn, bias) = temporal(32, 2, 32, 4, 3, 3)
+    given = nhwc(x), layer.qkv.weight, layer.out.weight
+    for call in (
+        (temporal_attention.layer, (*given, bias[None], turn.cos, turn.sin)),
+        (linear_attention.whole, (*given, torch.zeros(32), 2)),
+    ):
+        torch.library.opcheck(*call, test_utils=("test_schema", "test_faketensor"))
+
+
+@torch.no_grad()
+def test_a_mistake_is_one_line():
+    layer, (x, *_) = temporal(32, 2, 32, 4, 3, 3)
+    with pytest.raises(ValueError, match=r"weights .* do not fit x .*; pass \(3 e, c\)"):
+        linear_attention.whole(nhwc(x), layer.qkv.weight[:, :16], layer.out.weight, torch.zeros(32), 2)
