@@ -1,5 +1,7 @@
 """The convolution by 3x3 that keeps the size, with a fast path for inference on a processor."""
 
+import torch
+import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -17,3 +19,13 @@ class Conv3(nn.Conv2d):
         if self.bias is not None and winograd.usable(nhwc(x), self.weight):
             return nchw(winograd.winograd(nhwc(x), self.weight, self.bias))
         return super().forward(x)
+
+
+def of_both(
+    layer: nn.Module, x: Float[Tensor, "n c h w"], across: Float[Tensor, "n c2 h w"]
+) -> Float[Tensor, "n k h w"]:
+    """layer(cat([x, across])). Of a convolution both are kept for the gradient, and no joint copy beside them."""
+    if not isinstance(layer, nn.Conv2d) or not torch.is_grad_enabled():
+        return layer(torch.cat([x, across], dim=1))
+    ours, theirs = layer.weight.split([x.shape[1], across.shape[1]], dim=1)
+    return nnf.conv2d(x, ours, layer.bias, padding=layer.padding) + nnf.conv2d(across, theirs, padding=layer.padding)

@@ -6,7 +6,7 @@ import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .convolution import Conv3
+from .convolution import Conv3, of_both
 from .norm import GroupNorm, RMSNorm
 
 
@@ -45,12 +45,19 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(
-        self, x: Float[Tensor, "n c h w"], level: Float[Tensor, "b d"] | None, frames: int
+        self,
+        x: Float[Tensor, "n c h w"],
+        level: Float[Tensor, "b d"] | None,
+        frames: int,
+        across: Float[Tensor, "n c3 h w"] | None = None,
     ) -> Float[Tensor, "n c2 h w"]:
+        """across: further channels of the input, if any."""
         told = None if self.modulation is None or level is None else self.modulation(nnf.silu(level))
-        h = activate(self.norm1, self.conv1(x), frames, told)
+        h = self.conv1(x) if across is None else of_both(self.conv1, x, across)
+        x = self.shortcut(x) if across is None else of_both(self.shortcut, x, across)
+        h = activate(self.norm1, h, frames, told)
         h = activate(self.norm2, self.conv2(self.dropout(h)), frames)
-        return h + self.shortcut(x)
+        return h + x
 
 
 class PreNormBlock(nn.Module):

@@ -145,9 +145,9 @@ class Level(nn.Module):
         self.spatial = attention(kind, config, outputs) if spatial else None
         self.temporal = attention(TemporalAttention, config, outputs) if attends else None
 
-    def forward(self, h: Tensor, told: Told) -> Tensor:
+    def forward(self, h: Tensor, told: Told, across: Tensor | None = None) -> Tensor:
         for i in range(self.count):
-            h = self.get_submodule(f"block{i + 1}")(h, told.level, told.shared)
+            h = self.get_submodule(f"block{i + 1}")(h, told.level, told.shared, None if i else across)
         h = h if self.spatial is None else self.spatial(h)
         return h if self.temporal is None else self.temporal(h, told.frames, told.turn, told.bias)
 
@@ -215,7 +215,7 @@ class Network(nn.Module):
         h = self.first(h)
         h = first = h if self.first_temporal is None else self.first_temporal(h, told.frames, told.turn, told.bias)
         h = self._through(0, h, told)
-        h = self.out(self.last(torch.cat([h, first], dim=1), None, told.shared))
+        h = self.out(self.last(h, None, told.shared, first))
         h = nnf.pixel_shuffle(h, patch)[..., inside[0], inside[1]]
         return rearrange(h, "(b f) c h w -> b c f h w", b=b)
 
@@ -246,7 +246,7 @@ class Network(nn.Module):
             return self.middle2(h, told.level, told.shared)
 
         h = self.memory(h, below) if self.memory is not None and i == 0 else below(h)
-        return self.ups[-1 - i](torch.cat([h, across], dim=1), told)
+        return self.ups[-1 - i](h, told, across)
 
     def remember(self, memory: Memory | None) -> None:
         """Lets a memory stand in for all levels but the finest: see blocks/memory.py."""
