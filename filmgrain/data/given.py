@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..files.clip import Clip
 from ..files.video import read
+from ..kernels import pixels
 from .transforms import cover
 
 
@@ -27,5 +28,5 @@ def read_frames(path: str | PathLike[str], shape: tuple[int, ...]) -> tuple[Clip
 
 def as_data(frames: np.ndarray, channels: int) -> Float[Tensor, "c f h w"]:
     """uint8 (f, h, w, 3) in [-1, 1] with channels first; of another number than 3 the mean of red, green and blue."""
-    x = torch.from_numpy(frames.copy()).permute(3, 0, 1, 2).float() / 127.5 - 1
+    x = pixels.as_data(torch.from_numpy(frames.copy()).permute(3, 0, 1, 2))
     return x if channels == 3 else x.mean(0, keepdim=True).expand(channels, *x.shape[1:]).contiguous()

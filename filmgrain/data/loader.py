@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from ..files.clip import Unreadable
+from ..kernels.pixels import as_data
 from . import Dataset, NoData
 
 Batch = dict[str, Any]
@@ -183,6 +184,6 @@ def _stack(values: list[Any]) -> Any:
 
 
 def to_tensors(batch: Batch) -> Batch:
-    """numpy -> torch, and x from uint8 to float32 in [-1, 1]: 0 -> -1 and 255 -> 1 exactly."""
+    """numpy -> torch, and x to float32 in [-1, 1]."""
     tensors = {key: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for key, v in batch.items()}
-    return tensors | {"x": tensors["x"].float().div_(127.5).sub_(1)}
+    return tensors | {"x": as_data(tensors["x"])}
