@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, list[str]] = {  # room: the rooms that it may import; a ro
     "kernels": [],
     "blocks": ["kernels"],
     "diffusion": [],
-    "data": ["files"],
+    "data": ["files", "kernels"],
     "analytic": ["diffusion"],
     "samplers": ["diffusion", "rooms"],
     "guidance": ["diffusion"],
