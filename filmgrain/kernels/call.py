@@ -12,6 +12,12 @@ from .build import built, library
 SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}  # of a kernel's functions, by the type of tensors
 
 
+def constant(f: Callable[..., bool]) -> Callable[..., bool]:
+    """torch.compiler.assume_constant_result, without the second that its import of torch._dynamo takes."""
+    f._dynamo_marked_constant = True  # type: ignore[attr-defined]  # all that it does
+    return f
+
+
 def usable(kernel: str, *tensors: Tensor) -> bool:
     """Whether kernel.cpp is there, and these lie before it as it needs them: float32 or bfloat16, without gaps.
 
@@ -50,12 +56,12 @@ def _as_c(argument: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_i
     return ctypes.c_void_p(None) if argument is None else ctypes.c_int64(argument)
 
 
-@torch.compiler.assume_constant_result
+@constant
 def _present(kernel: str) -> bool:
     return library(kernel) is not None
 
 
-@torch.compiler.assume_constant_result
+@constant
 def _transformed() -> bool:
     """Whether torch.func or forward differentiation is at work, or an export: these know nothing of our operators."""
     transform = torch._C._functorch.peek_interpreter_stack()
