@@ -1,5 +1,6 @@
 """What a step costs: a few steps of the recipe's own network on its own data, if they fit the machine at all."""
 
+import contextlib
 import itertools
 import math
 import time
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SECONDS, STEPS = 3.0, 20  # two steps at least, and on until so long or so many have been timed
 PREVIEWED = 8  # samples at once in a preview
+VALIDATED = 8  # items at once in validation
 
 
 class Cost(NamedTuple):
@@ -44,11 +46,15 @@ def pace(loading: float, computing: float, workers: int) -> float:
 
 
 def probe(recipe: "Recipe", data: "dict[str, Dataset]") -> Cost:
-    """One step to warm up and at least one that counts, then the first step of a preview; the model is thrown away."""
+    """One step to warm up and at least one that counts, then a batch of validation and the first step of a preview.
+
+    Either may hold more memory than training does. The model is thrown away.
+    """
     from ..data.loader import Loader
     from ..rooms import find, name_of
     from ..runs import build, source
     from ..training.log import memory_gb
+    from ..training.observe import observing
     from ..training.place import Place
     from ..training.step import Stepper
 
@@ -56,11 +62,17 @@ def probe(recipe: "Recipe", data: "dict[str, Dataset]") -> Cost:
     place = Place.choose(config.device, config.precision)
     model = build(recipe).to(place.device).train()
     Task = find("tasks", name_of(recipe.task)).Task
-    task = Task(recipe.task, model, seed=config.seed, held_out=data["held_out"], sampling=recipe.sample)
+    own = recipe.task
+    if hasattr(own, "validation"):
+        own = replace(own, validation=min(own.validation, VALIDATED))
+    task = Task(own, model, seed=config.seed, held_out=data["held_out"], sampling=recipe.sample)
     stepper = Stepper(task, config, place)
     batches = Loader(source(task, data["train"]), batch=config.batch, seed=config.seed).batches()
     seconds = pace(*_times(stepper, batches, config.accumulate), config.workers)
-    return Cost(seconds, _preview(recipe, model, stepper), memory_gb(place.device), str(place))
+    with observing(model, stepper.ema, place):
+        task.validate()
+        preview = _preview(recipe, model)
+    return Cost(seconds, preview, memory_gb(place.device), str(place))
 
 
 def _times(stepper: "Stepper", batches: Iterator[dict[str, Any]], accumulate: int) -> tuple[float, float]:
@@ -83,10 +95,9 @@ class _Enough(Exception):
     """The first step of a sample is done."""
 
 
-def _preview(recipe: "Recipe", model: "DiffusionModel", stepper: "Stepper") -> float:
-    """Seconds of a preview, as so many times its first step, which may hold more memory than training does."""
+def _preview(recipe: "Recipe", model: "DiffusionModel") -> float:
+    """Seconds of a preview, as so many times its first step."""
     from ..generate.videos import generate
-    from ..training.observe import observing
 
     wanted = getattr(recipe.task, "previews", 0)
     if not wanted:
@@ -98,11 +109,8 @@ def _preview(recipe: "Recipe", model: "DiffusionModel", stepper: "Stepper") -> f
         raise _Enough
 
     start = time.perf_counter()
-    try:
-        with observing(model, stepper.ema, stepper.place):
-            generate(model, wanted, config=recipe.sample, batch=PREVIEWED, given=given, watch=watch)
-    except _Enough:
-        pass
+    with contextlib.suppress(_Enough):
+        generate(model, wanted, config=recipe.sample, batch=PREVIEWED, given=given, watch=watch)
     intervals = len(recipe.sample.grid_of(model.schedule)) - 1
     return (time.perf_counter() - start) * intervals * math.ceil(wanted / PREVIEWED)
 
