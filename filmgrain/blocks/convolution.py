@@ -1,5 +1,7 @@
 """The convolution by 3x3 that keeps the size, with a fast path for inference on a processor."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as nnf
 from jaxtyping import Float
@@ -25,7 +27,9 @@ def of_both(
     layer: nn.Module, x: Float[Tensor, "n c h w"], across: Float[Tensor, "n c2 h w"]
 ) -> Float[Tensor, "n k h w"]:
     """layer(cat([x, across])). Of a convolution both are kept for the gradient, and no joint copy beside them."""
-    if not isinstance(layer, nn.Conv2d) or not torch.is_grad_enabled():
+    splits = isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
+    if not splits or not torch.is_grad_enabled():
         return layer(torch.cat([x, across], dim=1))
+    convolve = partial(nnf.conv2d, stride=layer.stride, padding=layer.padding, dilation=layer.dilation)
     ours, theirs = layer.weight.split([x.shape[1], across.shape[1]], dim=1)
-    return nnf.conv2d(x, ours, layer.bias, padding=layer.padding) + nnf.conv2d(across, theirs, padding=layer.padding)
+    return convolve(x, ours, layer.bias) + convolve(across, theirs)

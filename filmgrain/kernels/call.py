@@ -57,6 +57,12 @@ def _as_c(argument: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_i
 
 
 @constant
+def wide() -> bool:
+    """Whether the processor has AVX-512; on others some kernels were never measured."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+@constant
 def _present(kernel: str) -> bool:
     return library(kernel) is not None
 

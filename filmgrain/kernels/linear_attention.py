@@ -12,6 +12,7 @@ from torch import Tensor
 from . import call, panels
 
 NAME = "linear_attention"
+FEWEST = 8  # frames, which threads share among them; how many threads there are must not choose the path
 
 
 def usable(qkv: Tensor) -> bool:
@@ -42,8 +43,8 @@ def _empty(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def whole_usable(x: Tensor, qkv: Tensor, out: Tensor) -> bool:
-    """Whether `whole` can be had, and is worth it: threads share frames among them."""
-    return len(x) > 1 and panels.usable(x, qkv, out) and usable(x)
+    """Whether `whole` can be had, and is worth it."""
+    return len(x) >= FEWEST and panels.usable(x, qkv, out) and usable(x)
 
 
 @torch.library.custom_op("filmgrain::linear_layer", mutates_args=(), device_types="cpu")

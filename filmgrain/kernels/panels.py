@@ -3,19 +3,19 @@
 import torch
 from torch import Tensor
 
+from . import call
+
 INPUTS, OUTPUTS = 16, 32  # channels of a linear layer must be multiples of these
 MOST_WEIGHTS = 1 << 17  # of both linear layers; more do not stay in a processor's second cache
 
 
 def usable(x: Tensor, qkv: Tensor, out: Tensor) -> bool:
     """Whether it can be done, and is worth it, for x (n, h, w, c), qkv (3 k d, c) and out (c, k d)."""
-    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return False
     if any(len(w) % OUTPUTS or w.shape[1] % INPUTS for w in (qkv, out)) or qkv.numel() + out.numel() > MOST_WEIGHTS:
         return False
-    if torch.backends.cpu.get_cpu_capability() != "AVX512":  # on others it was never measured
-        return False
-    return {x.dtype, qkv.dtype, out.dtype} == {torch.float32}
+    return {x.dtype, qkv.dtype, out.dtype} == {torch.float32} and call.wide()
 
 
 def check(x: Tensor, qkv: Tensor, out: Tensor, *others: Tensor) -> None:

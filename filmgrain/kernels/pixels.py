@@ -12,11 +12,16 @@ SMALL = 1 << 16  # bytes, below which three passes stay in the cache and nothing
 
 def as_data(pixels: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
     """0 -> -1 and 255 -> 1 exactly, and evenly between; either path gives the same bits."""
-    if pixels.numel() >= SMALL and pixels.device.type == "cpu" and pixels.is_contiguous() and call.usable(NAME):
-        x = torch.empty(pixels.shape)
+    if _usable(pixels):
+        x = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
         call.call(NAME, "pixels", x.dtype, pixels, x, x.numel())
         return x
     return plain(pixels)
+
+
+def _usable(pixels: Tensor) -> bool:
+    given = pixels.dtype == torch.uint8 and pixels.device.type == "cpu" and pixels.is_contiguous()
+    return given and pixels.numel() >= SMALL and call.usable(NAME)
 
 
 def plain(pixels: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -21,7 +21,7 @@ struct Shape {
 
     int64_t row() const { return heads * width; }  // of v and of out; a row of qkv is three of them
     // How many parts a sample's pixels are shared out in, whatever the threads.
-    int64_t parts() const { return std::max<int64_t>(1, std::min(128 / samples, pixels)); }
+    int64_t parts() const { return std::max<int64_t>(1, std::min(128 / std::max<int64_t>(1, samples), pixels)); }
 };
 
 // Both of these ask for the rows of the next pixel, `next` further on: the processor would not guess them from so many

@@ -80,7 +80,7 @@ def layer(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: T
 @torch.library.custom_op("filmgrain::temporal_attention_backward", mutates_args=(), device_types="cpu")
 def _backward(dy: Tensor, qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
     _check(qkv, bias, cos, sin)
-    made = torch.empty_like(qkv, memory_format=torch.contiguous_format), torch.zeros(bias.shape)
+    made = torch.empty_like(qkv, memory_format=torch.contiguous_format), bias.new_zeros(bias.shape)
     if len(cos) == 1:
         made[0].zero_()[..., -dy.shape[-1] :] = dy
         return made
@@ -121,7 +121,7 @@ def _(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: Tenso
 
 @_backward.register_fake
 def _(dy: Tensor, qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(qkv, memory_format=torch.contiguous_format), torch.empty(bias.shape)
+    return torch.empty_like(qkv, memory_format=torch.contiguous_format), bias.new_empty(bias.shape)
 
 
 def _save(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

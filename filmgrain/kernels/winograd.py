@@ -20,11 +20,13 @@ def usable(x: Tensor, weight: Tensor) -> bool:
     """Whether it can be done, and is worth it, for x (n, h, w, c) and weight (k, c, 3, 3)."""
     n, h, w, c = x.shape
     down, across = -(-h // SIDE), -(-w // SIDE)
-    if torch.is_grad_enabled() or c % INPUTS or len(weight) % OUTPUTS or n * down * across < FEWEST_TILES:
+    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return False
-    if 2 * h * w < SIDE * down * SIDE * across or torch.backends.cpu.get_cpu_capability() != "AVX512":
-        return False  # much of the tiles lies outside, or this was never measured
-    return weight.dtype == x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu") and call.usable(NAME, x)
+    if c % INPUTS or len(weight) % OUTPUTS or n * down * across < FEWEST_TILES:
+        return False
+    if 2 * h * w < SIDE * down * SIDE * across:  # much of the tiles lies outside
+        return False
+    return weight.dtype == x.dtype == torch.float32 and call.wide() and call.usable(NAME, x)
 
 
 @torch.library.custom_op("filmgrain::winograd", mutates_args=(), device_types="cpu")

@@ -8,6 +8,7 @@ import torch
 from filmgrain.diffusion import decoders
 from filmgrain.diffusion.decoders import APART, bits, bytes_about, bytes_from_z, density_about, density_from_z, to_bytes
 from filmgrain.diffusion.process import alpha, diffuse
+from filmgrain.kernels.pixels import plain
 
 F64 = torch.float64
 VALUES = torch.arange(256, dtype=F64) * APART - 1  # of x0, all that a byte can have
@@ -15,7 +16,7 @@ VALUES = torch.arange(256, dtype=F64) * APART - 1  # of x0, all that a byte can 
 
 def test_bytes_come_back_from_the_range_of_the_model():
     """As the loader makes them, in float32."""
-    loaded = torch.arange(256, dtype=torch.uint8)[None].float().div_(127.5).sub_(1)
+    loaded = plain(torch.arange(256, dtype=torch.uint8)[None])
     assert torch.equal(to_bytes(loaded), torch.arange(256)[None])
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from filmgrain.kernels import call
 from filmgrain.kernels.build import library
 
 
@@ -13,6 +14,15 @@ def plainly(monkeypatch: pytest.MonkeyPatch):
             return f(*arguments)
 
     return plainly
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The functions of kernels that are called, in turn."""
+    names: list[str] = []
+    real = call.call
+    monkeypatch.setattr(call, "call", lambda kernel, name, *given: (names.append(name), real(kernel, name, *given)))
+    return names
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ SIZES = [
 def measured(monkeypatch: pytest.MonkeyPatch):
     """As on processors on which they are used: what they compute is the same on others."""
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(linear_attention, "FEWEST", 2)
 
 
 def temporal(channels, heads, width, frames, height, columns, clips=2):
@@ -41,17 +42,18 @@ def linear(channels, heads, width, frames, height, columns):
 
 @pytest.mark.parametrize("made", [temporal, linear])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_it_is_the_plain_path(made, sizes, plainly):
+def test_it_is_the_plain_path(made, sizes, plainly, called):
     layer, given = made(*sizes)
     plain = plainly(layer, *given).detach()  # with gradients, so not by these
     with torch.no_grad():
         fast = layer(*given)
+    assert called == [f"{made.__name__}_layer"]
     assert fast.shape == plain.shape and (fast - plain).abs().max() < 1e-5 * plain.abs().max()
 
 
 @pytest.mark.parametrize("made", [temporal, linear])
 @torch.no_grad()
-def test_no_number_depends_on_threads(made):
+def test_no_number_depends_on_threads(made, called):
     layer, given = made(64, 2, 32, 4, 20, 21)
     before, threads = layer(*given), torch.get_num_threads()
     torch.set_num_threads(3)
@@ -59,6 +61,23 @@ def test_no_number_depends_on_threads(made):
         assert torch.equal(layer(*given), before)
     finally:
         torch.set_num_threads(threads)
+    assert called == 2 * [f"{made.__name__}_layer"]
+
+
+@torch.no_grad()
+def test_they_are_compiled_into_one_graph(called):
+    layer, (x, _, turn, bias) = temporal(32, 2, 32, 4, 3, 3)
+    x, *weights = nhwc(x), layer.qkv.weight, layer.out.weight
+
+    def f(x):
+        if linear_attention.whole_usable(x, *weights):
+            x = linear_attention.whole(x, *weights, torch.zeros(32), 2)
+        if temporal_attention.whole_usable(x, *weights, turn.cos):
+            x = temporal_attention.whole(x, *weights, bias, turn.cos, turn.sin)
+        return x
+
+    y = torch.compile(f, backend="aot_eager", fullgraph=True)(x)
+    assert called == ["linear_layer", "temporal_layer"] and torch.equal(y, f(x))
 
 
 @torch.no_grad()
@@ -79,7 +98,7 @@ def test_they_are_for_inference_in_float32_with_weights_that_fit():
     with torch.no_grad():
         assert temporal_attention.whole_usable(*given, turn.cos) and linear_attention.whole_usable(*given)
         assert not temporal_attention.whole_usable(*given, turn.cos[:1])
-        assert not linear_attention.whole_usable(given[0][:1], *given[1:])  # one frame keeps one thread busy
+        assert not linear_attention.whole_usable(given[0][:1], *given[1:])  # a frame is one thread's
         assert not panels.usable(given[0], *(w.bfloat16() for w in given[1:]))
         assert not panels.usable(given[0], torch.zeros(3 * 512, 512), torch.zeros(512, 512))
         with torch.autocast("cpu", torch.bfloat16):

@@ -43,6 +43,18 @@ def test_a_number_does_not_depend_on_threads_or_on_the_other_frames(size):
     assert torch.equal(winograd.winograd(x[:1], weight, bias), before[:1])
 
 
+@pytest.mark.usefixtures("measured")
+@torch.no_grad()
+def test_it_is_compiled_into_one_graph(called):
+    x, weight, bias = made(3, 40, 38, 144, 32)
+
+    def f(x):
+        return winograd.winograd(x, weight, bias) if winograd.usable(x, weight) else x
+
+    y = torch.compile(f, backend="aot_eager", fullgraph=True)(x)
+    assert called == ["winograd"] and torch.equal(y, f(x))
+
+
 def test_memory_that_begins_anywhere_is_read():
     x, weight, bias = made(1, 5, 7, 16, 32)
     moved = torch.cat([torch.zeros(1), x.flatten()])[1:].view_as(x)
