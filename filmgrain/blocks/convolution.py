@@ -27,8 +27,7 @@ def of_both(
     layer: nn.Module, x: Float[Tensor, "n c h w"], across: Float[Tensor, "n c2 h w"]
 ) -> Float[Tensor, "n k h w"]:
     """layer(cat([x, across])). Of a convolution both are kept for the gradient, and no joint copy beside them."""
-    splits = isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
-    if not splits or not torch.is_grad_enabled():
+    if not isinstance(layer, nn.Conv2d) or layer.groups > 1 or not torch.is_grad_enabled():
         return layer(torch.cat([x, across], dim=1))
     convolve = partial(nnf.conv2d, stride=layer.stride, padding=layer.padding, dilation=layer.dilation)
     ours, theirs = layer.weight.split([x.shape[1], across.shape[1]], dim=1)
