@@ -1,9 +1,12 @@
-"""Clips trained with 0, 4 and 8 images behind each, at equal steps: table 4 of Ho et al. (2022) in shape, in small.
+"""One recipe of clips trained in several variants at equal steps, and what each of them draws.
 
-    python benchmarks/joint_images.py runs docs/pictures/joint-images.png
+    python benchmarks/variants.py joint_shapes runs joint-images.png --images task.images=0 task.images=4 task.images=8
+    python benchmarks/variants.py joint_shapes runs predictions.png --set task.images=0 \
+        diffusion.prediction=x0 diffusion.prediction=eps diffusion.prediction=v
 
-Trains recipes/joint_shapes.toml three times into runs/images-K, one after another, then measures clips and images
-of each, and prints a table. What is trained or measured already, in runs/images-K.json, is kept.
+A variant is a setting of the recipe, or several with commas between. Each is trained into a folder of `runs`, one after
+another, then its clips are measured, with --images single images too, and a table is printed. What is trained, or
+measured (in VARIANT.json), is kept.
 """
 
 import argparse
@@ -30,7 +33,6 @@ from filmgrain.generate.sampling import Config as Sampling
 from filmgrain.generate.videos import generate, to_uint8
 
 matplotlib.use("Agg")
-IMAGES = 0, 4, 8
 SAMPLING = Sampling(sampler="ddim", steps=24)
 MEASURED = Config(measures=("fd", "kid"))
 SHOWN = 5  # clips of each in the picture
@@ -38,34 +40,43 @@ SHOWN = 5  # clips of each in the picture
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe")
     parser.add_argument("runs", type=Path)
     parser.add_argument("picture", type=Path)
+    parser.add_argument("variants", nargs="+", metavar="KEY=VALUE[,KEY=VALUE...]")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of every variant")
+    parser.add_argument("--images", action="store_true", help="single images are drawn and measured too")
     parser.add_argument("--count", type=int, default=192, help="clips of each; twice as many images")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     keep_freed_memory()
     found = {}
-    for images in IMAGES:
-        kept = options.runs / f"images-{images}.json"
+    options.runs.mkdir(parents=True, exist_ok=True)
+    for variant in options.variants:
+        kept = folder_of(options, variant).with_suffix(".json")
         if not kept.exists():
-            kept.write_text(json.dumps(figures(options, images), indent=1))
-        found[images] = json.loads(kept.read_text())
+            kept.write_text(json.dumps(figures(options, variant), indent=1))
+        found[variant] = json.loads(kept.read_text())
     for line in table(found):
         print(line)
     draw(options)
 
 
-def trained(folder: Path, images: int) -> recipes.Recipe:
-    recipe = recipes.override(recipes.load("joint_shapes"), [f"task.images={images}"])
+def folder_of(options: argparse.Namespace, variant: str) -> Path:
+    return options.runs / variant.replace(",", "-").replace("=", "-").replace(".", "-")
+
+
+def trained(options: argparse.Namespace, variant: str) -> recipes.Recipe:
+    folder = folder_of(options, variant)
     if not folder.exists():
-        runs.train(recipe, folder)
+        runs.train(recipes.override(recipes.load(options.recipe), [*options.set, *variant.split(",")]), folder)
     return runs.recipe_of(folder)
 
 
-def figures(options: argparse.Namespace, images: int) -> dict[str, object]:
+def figures(options: argparse.Namespace, variant: str) -> dict[str, object]:
     """Every figure of one run: value, interval and halves."""
-    folder = options.runs / f"images-{images}"
-    recipe, extractor = trained(folder, images), clips32.load()
+    folder = folder_of(options, variant)
+    recipe, extractor = trained(options, variant), clips32.load()
     held_out = runs.datasets(recipe)["held_out"]
     spaces = {"clips": extractor, "temporal": temporal.rows, "shapes": truth.rows}
     reference = clouds(spaces, of_data(held_out, range(1000), options.seed, whole), 1000)
@@ -77,10 +88,10 @@ def figures(options: argparse.Namespace, images: int) -> dict[str, object]:
     how = {"halves": MEASURED.halves, "seed": MEASURED.seed}
     numbers |= truth.measure(ours["shapes"].features, **how)
     numbers |= temporal.measure(ours["temporal"].features, reference["temporal"].features, **how)
-    numbers |= of_images(extractor, held_out, drawn(folder, options, 1), options.seed)
+    if options.images:
+        numbers |= of_images(extractor, held_out, drawn(folder, options, 1), options.seed)
     print(
-        images,
-        "images:",
+        f"{variant}:",
         *(f"{name} {n.value:.4g}" for name, n in numbers.items()),
         f"{time.monotonic() - start:.0f} s",
     )
@@ -120,11 +131,11 @@ def held_out_loss(folder: Path) -> float:
     return losses[-1]
 
 
-def table(found: dict[int, dict]) -> Iterator[str]:
-    """A row a figure, a column a number of images, each with its interval of 95 %."""
-    yield f"| | {' | '.join(f'{images} images' for images in found)} |"
+def table(found: dict[str, dict]) -> Iterator[str]:
+    """A row a figure, a column a variant, each with its interval of 95 %."""
+    yield f"| | {' | '.join(found)} |"
     yield "|---" * (1 + len(found)) + "|"
-    for name in (name for name, row in found[0].items() if isinstance(row, dict)):
+    for name in (name for name, row in next(iter(found.values())).items() if isinstance(row, dict)):
         cells = [cell(of[name]) for of in found.values()]
         yield f"| {name} | {' | '.join(cells)} |"
 
@@ -136,12 +147,13 @@ def cell(row: dict) -> str:
 
 def draw(options: argparse.Namespace) -> None:
     """The first clips of each run, frame by frame."""
-    figure, axes = pyplot.subplots(1, len(IMAGES), figsize=(12, 2.9), constrained_layout=True)
-    for axis, images in zip(axes, IMAGES, strict=True):
-        model = runs.load(options.runs / f"images-{images}", device="cpu")
+    count = len(options.variants)
+    figure, axes = pyplot.subplots(1, count, figsize=(4 * count, 2.9), constrained_layout=True, squeeze=False)
+    for axis, variant in zip(axes[0], options.variants, strict=True):
+        model = runs.load(folder_of(options, variant), device="cpu")
         clips = to_uint8(generate(model, SHOWN, seed=options.seed, config=SAMPLING)).numpy()
         axis.imshow(film_strip(list(clips)))
-        axis.set_title(f"{images} images a clip")
+        axis.set_title(variant, fontsize="small")
         axis.axis("off")
     options.picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.picture, dpi=75)
