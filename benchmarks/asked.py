@@ -3,13 +3,14 @@
     python benchmarks/asked.py filmgrain/box --count 48 ancestral:25:1 ancestral:25:2 ddim:25:2
 
 A setting is sampler:steps:scale; scale 0 hears nothing of the caption. The captions are those of the first held-out
-clips of the run's data, moving shapes, and the noise is the same for all. A row is printed as soon as it is measured;
-intervals are 95 %, over clips.
+clips of the run's data, moving shapes, or with --even of data whose motions are equally frequent; the noise is the same
+for all. A row is printed as soon as it is measured; intervals are 95 %, over clips.
 """
 
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 
 import filmgrain
 from filmgrain import runs
-from filmgrain.data.moving_shapes import Dataset
+from filmgrain.data.moving_shapes import MOTIONS, Dataset
 from filmgrain.evaluate import truth
 from filmgrain.evaluate.intervals import Number
 from filmgrain.generate.sampling import Config
@@ -54,9 +55,11 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("settings", nargs="+", metavar="sampler:steps:scale")
     parser.add_argument("--count", type=int, default=48)
+    parser.add_argument("--even", action="store_true", help="each motion is asked for as often as another")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model, held_out = filmgrain.load(given.run, precision="auto"), Dataset(runs.recipe_of(given.run).data, "held_out")
+    model, data = filmgrain.load(given.run, precision="auto"), runs.recipe_of(given.run).data
+    held_out = Dataset(replace(data, motions=MOTIONS) if given.even else data, "held_out")
     captions = [held_out.item(i)["caption"] for i in range(given.count)]
     print(f"| sampler | steps | scale | {' | '.join(COLUMNS)} | s of one core |\n{'|---' * (len(COLUMNS) + 4)}|")
     for setting in given.settings:
