@@ -2,9 +2,10 @@
 
     python benchmarks/asked.py filmgrain/box --count 48 ancestral:25:1 ancestral:25:2 ddim:25:2
 
-A setting is sampler:steps:scale; scale 0 hears nothing of the caption. The captions are those of the first held-out
-clips of the run's data, moving shapes, or with --even of data whose motions are equally frequent; the noise is the same
-for all. A row is printed as soon as it is measured; intervals are 95 %, over clips.
+A setting is sampler:steps:scale, or sampler:steps:scale:cache (`sample.cache`); scale 0 hears nothing of the caption.
+The captions are those of the first held-out clips of the run's data, moving shapes, or with --even of data whose motions
+are equally frequent; the noise is the same for all. A row is printed as soon as it is measured; intervals are 95 %, over
+clips.
 """
 
 import argparse
@@ -31,8 +32,9 @@ HALVES, SEED = 50, 0
 
 
 def sampling(setting: str) -> Config:
-    sampler, steps, scale = setting.split(":")
-    return Config(sampler=sampler, steps=int(steps), scale=float(scale), options=OPTIONS.get(sampler, {}))
+    sampler, steps, scale, *cache = setting.split(":")
+    options = OPTIONS.get(sampler, {})
+    return Config(sampler=sampler, steps=int(steps), scale=float(scale), options=options, cache=int(*cache or "1"))
 
 
 def measured(model: DiffusionModel, captions: Sequence[str], config: Config) -> dict[str, Number]:
@@ -47,7 +49,7 @@ def measured(model: DiffusionModel, captions: Sequence[str], config: Config) -> 
 
 def row(setting: str, numbers: dict[str, Number], seconds: float) -> str:
     cells = (f"{n.value:.3g} ({n.interval[0]:.2g} to {n.interval[1]:.2g})" for n in map(numbers.__getitem__, COLUMNS))
-    return f"| {setting.replace(':', ' | ')} | {' | '.join(cells)} | {seconds:.0f} |"
+    return f"| {' | '.join((setting + ':').split(':')[:4])} | {' | '.join(cells)} | {seconds:.0f} |"
 
 
 def main() -> None:
@@ -61,7 +63,8 @@ def main() -> None:
     model, data = filmgrain.load(given.run, precision="auto"), runs.recipe_of(given.run).data
     held_out = Dataset(replace(data, motions=MOTIONS) if given.even else data, "held_out")
     captions = [held_out.item(i)["caption"] for i in range(given.count)]
-    print(f"| sampler | steps | scale | {' | '.join(COLUMNS)} | s of one core |\n{'|---' * (len(COLUMNS) + 4)}|")
+    columns = "sampler", "steps", "scale", "cache", *COLUMNS, "s of one core"
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for setting in given.settings:
         start = time.process_time()
         print(row(setting, measured(model, captions, sampling(setting)), time.process_time() - start), flush=True)
