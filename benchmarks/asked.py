@@ -3,9 +3,9 @@
     python benchmarks/asked.py filmgrain/box --count 48 ancestral:25:1 ancestral:25:2 ddim:25:2
 
 A setting is sampler:steps:scale, or sampler:steps:scale:cache (`sample.cache`); scale 0 hears nothing of the caption.
-The captions are those of the first held-out clips of the run's data, moving shapes, or with --even of data whose motions
-are equally frequent; the noise is the same for all. A row is printed as soon as it is measured; intervals are 95 %, over
-clips.
+The captions are those of the first held-out clips of the run's data, moving shapes, or with --even of data whose
+motions are equally frequent; the noise is the same for all. A row is printed as soon as it is measured; intervals are
+95 %, over clips.
 """
 
 import argparse

@@ -11,6 +11,7 @@ evaluate/truth.py reads it. Intervals are 95 %, over clips.
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,13 @@ from filmgrain.data import moving_shapes
 from filmgrain.evaluate import truth
 from filmgrain.files.image import write_png
 from filmgrain.files.sheet import film_strip
+from filmgrain.generate import sampling
 from filmgrain.generate.conditional import Conditional
 from filmgrain.generate.upscale import upscale
 from filmgrain.generate.videos import to_uint8
 from filmgrain.guidance.measurements import Downsample
 from filmgrain.kernels.pixels import as_data
+from filmgrain.model import DiffusionModel
 
 FACTOR, SEED = 4, 0
 Way = Callable[[Tensor, list[str]], Tensor]  # the smaller clips and their captions -> larger ones
@@ -42,16 +45,15 @@ def interpolated(mode: str) -> Way:
     return larger
 
 
-def drawn(run: Path, weight: float | None = None) -> tuple[Way, int]:
-    """By a model, and the frames that it makes. A weight: by the gradient, of a model that was never trained for it."""
-    model, config = filmgrain.load(run, precision="auto"), filmgrain.recipe_of(run).sample
+def drawn(model: DiffusionModel, config: sampling.Config, weight: float | None = None) -> Way:
+    """By a model; with a weight by the gradient, of one that was never trained for it."""
     how = Conditional() if weight is None else Conditional(weight=weight)
 
     def larger(small: Tensor, captions: list[str]) -> Tensor:
         given = {"caption": captions} if "words" in model.conditioners else {}
-        return upscale(model, small, how=how, config=config, seed=SEED, given=given)
+        return upscale(model, small, how=how, config=config, seed=SEED, given=given).cpu()
 
-    return larger, model.shape[1]
+    return larger
 
 
 def half_width(values: np.ndarray) -> float:
@@ -66,13 +68,16 @@ def main() -> None:
     parser.add_argument("--weights", type=float, nargs="*", default=[1.0, 3.0, 10.0])
     parser.add_argument("--out", type=Path, default=Path("enlarged.png"))
     given = parser.parse_args()
-    stage, frames = drawn(given.stage)
+    stage, model = (filmgrain.load(run, precision="auto") for run in (given.stage, given.model))
+    by_stage = drawn(stage, filmgrain.recipe_of(given.stage).sample)
+    config = replace(filmgrain.recipe_of(given.model).sample, scale=1.0)
     ways: dict[str, Way] = {"bilinear": interpolated("bilinear"), "bicubic": interpolated("bicubic")}
-    ways["trained stage"] = lambda small, said: torch.cat([stage(part, said) for part in small.split(frames, 2)], 2)
-    ways |= {f"guidance, w_r = {w:g}": drawn(given.model, w)[0] for w in given.weights}
+    ways["trained stage"] = lambda small, said: torch.cat(
+        [by_stage(part, said) for part in small.split(stage.shape[1], 2)], 2
+    )
+    ways |= {f"guidance, w_r = {w:g}": drawn(model, config, w) for w in given.weights}
 
-    length = drawn(given.model)[1]
-    world = moving_shapes.Config(frames=length, height=32, width=32, radius=(0.22, 0.24))  # which both have seen
+    world = moving_shapes.Config(frames=model.shape[1], height=32, width=32, radius=(0.18, 0.24))  # that both know
     items = [moving_shapes.Dataset(world, "held_out").item(i) for i in range(given.clips)]
     x, said = as_data(torch.from_numpy(np.stack([item["x"] for item in items]))), [item["caption"] for item in items]
     small, shown = Downsample(FACTOR)(x), [to_uint8(x)[0].numpy()]
