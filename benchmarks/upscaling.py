@@ -25,7 +25,7 @@ from filmgrain.evaluate import truth
 from filmgrain.files.image import write_png
 from filmgrain.files.sheet import film_strip
 from filmgrain.generate import sampling
-from filmgrain.generate.conditional import Conditional
+from filmgrain.generate.conditional import Conditional, Diverged
 from filmgrain.generate.upscale import upscale
 from filmgrain.generate.videos import to_uint8
 from filmgrain.guidance.measurements import Downsample
@@ -84,7 +84,11 @@ def main() -> None:
     print("| | PSNR, dB | small copy | kind | colour | s |\n|---|---|---|---|---|---|")
     for name, way in ways.items():
         start = time.process_time()
-        made = way(small, said)
+        try:
+            made = way(small, said)
+        except Diverged:
+            print(f"| {name} | diverged | | | | |")
+            continue
         seconds = time.process_time() - start
         error = (made - x).square().mean((1, 2, 3, 4)).numpy()
         psnr, clips = 10 * np.log10(4 / error), to_uint8(made).numpy()
