@@ -11,6 +11,7 @@ measured (in VARIANT.json), is kept.
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ from filmgrain.generate.videos import generate, to_uint8
 matplotlib.use("Agg")
 SAMPLING = Sampling(sampler="ddim", steps=24)
 MEASURED = Config(measures=("fd", "kid"))
-SHOWN = 5  # clips of each in the picture
+SHOWN, COLUMNS = 5, 3  # clips of each in the picture, and variants beside each other
 
 
 def main() -> None:
@@ -147,14 +148,15 @@ def cell(row: dict) -> str:
 
 def draw(options: argparse.Namespace) -> None:
     """The first clips of each run, frame by frame."""
-    count = len(options.variants)
-    figure, axes = pyplot.subplots(1, count, figsize=(4 * count, 2.9), constrained_layout=True, squeeze=False)
-    for axis, variant in zip(axes[0], options.variants, strict=True):
+    rows = math.ceil(len(options.variants) / COLUMNS)
+    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(12, 2.9 * rows), constrained_layout=True, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, variant in zip(axes.flat, options.variants, strict=False):
         model = runs.load(folder_of(options, variant), device="cpu")
         clips = to_uint8(generate(model, SHOWN, seed=options.seed, config=SAMPLING)).numpy()
         axis.imshow(film_strip(list(clips)))
         axis.set_title(variant, fontsize="small")
-        axis.axis("off")
     options.picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.picture, dpi=75)
 
