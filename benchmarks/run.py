@@ -1,6 +1,6 @@
 """`make benchmark`: ours against each peer on the same network, in turn, in one table. docs/performance.md explains it.
 
-python benchmarks/run.py                                 everything, about half an hour on 2 cores
+python benchmarks/run.py                                 everything, an hour on 2 cores
 python benchmarks/run.py --only unet3d-32 --repeats 5    one part; what was measured before of the others is kept
 python benchmarks/run.py --page                          the page anew from benchmarks/results.json
 """
