@@ -22,7 +22,7 @@ SIDES = {
     "bfloat16": Side(ours=True, precision="bfloat16"),
     "float32, plain": Side(ours=True, plain=True),
     "bfloat16, plain": Side(ours=True, precision="bfloat16", plain=True),
-    "float32, recomputed": Side(ours=True, training={"recompute": -1}),
-    "bfloat16, recomputed": Side(ours=True, precision="bfloat16", training={"recompute": -1}),
+    "float32, recomputed": Side(ours=True, training={"recompute": 1}),
+    "bfloat16, recomputed": Side(ours=True, precision="bfloat16", training={"recompute": 1}),
 }
 USUAL = ("peer", "peer, our allocator", "float32", "bfloat16")

@@ -33,6 +33,7 @@ from .training.world import ALONE, World
 MAY_CHANGE: tuple[str, ...] = ("sample", "data.folder", "data.cache", "data.processes", "data.room")
 MAY_CHANGE += ("task.validation", "task.previews", "task.pictures")
 
+LOOKED_AT = 8  # items at once, at most, where a model is looked at while it trains
 BOX = Path(__file__).parent / "box"  # the run that comes with filmgrain
 
 
@@ -110,9 +111,7 @@ def train(
     if model is None:
         torch.manual_seed(config.seed)  # of the initial weights
         model = build(recipe)
-    task = find("tasks", name_of(recipe.task)).Task(
-        recipe.task, model, seed=config.seed, held_out=data["held_out"], sampling=recipe.sample
-    )
+    task = task_of(recipe, model, data["held_out"])
     part, drawn = (world.rank, world.size), source(task, data["train"])
     loader = Loader(drawn, batch=config.batch, seed=config.seed, workers=config.workers, part=part)
 
@@ -122,6 +121,13 @@ def train(
         return loader.batches(start)
 
     loop.train(task, batches, config, run, resume=resume, world=world, rehearse=partial(_rehearse, recipe, data))
+
+
+def task_of(recipe: Recipe, model: Any, held_out: Dataset | None) -> Any:
+    """What trains the model. It looks at no more items at once than a step has, and so holds no more than training."""
+    config, seed, batch = recipe.task, recipe.train.seed, min(recipe.train.batch, LOOKED_AT)
+    make = find("tasks", name_of(config)).Task
+    return make(config, model, seed=seed, held_out=held_out, sampling=recipe.sample, batch=batch)
 
 
 def source(task: Any, data: Dataset) -> Dataset:
@@ -146,9 +152,7 @@ def _rehearse(recipe: Recipe, data: dict[str, Dataset], folder: Path) -> None:
     if len(levels) > 2:
         sample = replace(sample, levels=(levels[0], levels[len(levels) // 2]))
     config = replace(recipe.task, previews=1, validation=min(1, recipe.task.validation))
-    task = find("tasks", name_of(config)).Task(
-        config, model, seed=recipe.train.seed, held_out=data["held_out"], sampling=sample
-    )
+    task = task_of(replace(recipe, task=config, sample=sample), model, data["held_out"])
     with TemporaryDirectory(prefix=f"{fsio.TEMPORARY}rehearsal-", dir=folder.parent) as drawn:
         try:
             task.validate()

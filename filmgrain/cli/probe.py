@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..training.step import Stepper
 
 SECONDS, STEPS = 3.0, 20  # two steps at least, and on until so long or so many have been timed
-PREVIEWED = 8  # samples at once in a preview
-VALIDATED = 8  # items at once in validation
 
 
 class Cost(NamedTuple):
@@ -51,8 +49,7 @@ def probe(recipe: "Recipe", data: "dict[str, Dataset]") -> Cost:
     Either may hold more memory than training does. The model is thrown away.
     """
     from ..data.loader import Loader
-    from ..rooms import find, name_of
-    from ..runs import build, source
+    from ..runs import build, source, task_of
     from ..training.log import memory_gb
     from ..training.observe import observing
     from ..training.place import Place
@@ -61,17 +58,16 @@ def probe(recipe: "Recipe", data: "dict[str, Dataset]") -> Cost:
     config = recipe.train
     place = Place.choose(config.device, config.precision)
     model = build(recipe).to(place.device).train()
-    Task = find("tasks", name_of(recipe.task)).Task
     own = recipe.task
     if hasattr(own, "validation"):
-        own = replace(own, validation=min(own.validation, VALIDATED))
-    task = Task(own, model, seed=config.seed, held_out=data["held_out"], sampling=recipe.sample)
+        own = replace(own, validation=min(own.validation, config.batch))
+    task = task_of(replace(recipe, task=own), model, data["held_out"])
     stepper = Stepper(task, config, place)
     batches = Loader(source(task, data["train"]), batch=config.batch, seed=config.seed).batches()
     seconds = pace(*_times(stepper, batches, config.accumulate), config.workers)
     with observing(model, stepper.ema, place):
         task.validate()
-        preview = _preview(recipe, model)
+        preview = _preview(recipe, model, task.batch)
     return Cost(seconds, preview, memory_gb(place.device), str(place))
 
 
@@ -95,8 +91,8 @@ class _Enough(Exception):
     """The first step of a sample is done."""
 
 
-def _preview(recipe: "Recipe", model: "DiffusionModel") -> float:
-    """Seconds of a preview, as so many times its first step."""
+def _preview(recipe: "Recipe", model: "DiffusionModel", batch: int) -> float:
+    """Seconds of a preview, so many samples at once, as so many times its first step."""
     from ..generate.videos import generate
 
     wanted = getattr(recipe.task, "previews", 0)
@@ -110,9 +106,9 @@ def _preview(recipe: "Recipe", model: "DiffusionModel") -> float:
 
     start = time.perf_counter()
     with contextlib.suppress(_Enough):
-        generate(model, wanted, config=recipe.sample, batch=PREVIEWED, given=given, watch=watch)
+        generate(model, wanted, config=recipe.sample, batch=batch, given=given, watch=watch)
     intervals = len(recipe.sample.grid_of(model.schedule)) - 1
-    return (time.perf_counter() - start) * intervals * math.ceil(wanted / PREVIEWED)
+    return (time.perf_counter() - start) * intervals * math.ceil(wanted / batch)
 
 
 def kept_gigabytes(recipe: "Recipe") -> float:

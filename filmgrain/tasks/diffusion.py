@@ -72,12 +72,21 @@ class Task:
     """Keeps to training/task.py. The times and the noise of draw n are functions of (seed, n).
 
     What the objective learns or remembers is a part of the model while it is trained, docs/decisions/013.
+    batch: items at once where there is no training, in `validate` and `preview`; no figure depends on it.
     """
 
     def __init__(
-        self, config: Config, model: DiffusionModel, *, seed: int, held_out: Dataset | None, sampling: Sampling
+        self,
+        config: Config,
+        model: DiffusionModel,
+        *,
+        seed: int,
+        held_out: Dataset | None,
+        sampling: Sampling,
+        batch: int = 8,
     ):
         config.check(model.config)
+        self.batch = batch
         self.config, self.model, self.seed, self.sampling = config, model, seed, sampling
         self.objective = Objective(weighting=config.weighting, times=config.times, distance=config.distance)
         model.objective = self.objective
@@ -127,7 +136,7 @@ class Task:
         device = next(self.model.parameters()).device
         sums = dict.fromkeys(VALIDATION_TIMES, 0.0)
         count, done = min(self.config.validation, len(self.held_out)), 0
-        batches = Loader(self.held_out, batch=min(8, count), seed=self.seed).batches()
+        batches = Loader(self.held_out, batch=min(self.batch, count), seed=self.seed).batches()
         while done < count:
             items = next(batches)
             n = items["n"][: count - done].tolist()  # of the last batch, as many as are asked for
@@ -145,7 +154,8 @@ class Task:
             return []
         given = {c.key: c.examples(self.config.previews) or self._held_out(c.key) for c in self.model.conditions}
         given = {key: values for key, values in given.items() if len(values)}
-        x = generate(self.model, self.config.previews, seed=self.seed, config=self.sampling, given=given)
+        count, batch = self.config.previews, self.batch
+        x = generate(self.model, count, seed=self.seed, config=self.sampling, batch=batch, given=given)
         clips = list(to_uint8(x if x.ndim == 5 else x[:, :, None]).numpy())
         sheet, strip = folder / f"step-{step:08d}.gif", folder / f"step-{step:08d}.png"
         write_gif(sheet, contact_sheet(clips), self.sampling.fps)

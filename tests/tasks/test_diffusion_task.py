@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from tiny_recipe import tiny
 
+from filmgrain import runs
 from filmgrain.autoencoders import pixels
 from filmgrain.generate.sampling import Config as Sampling
 from filmgrain.model import Config as Diffusion
 from filmgrain.model import DiffusionModel
 from filmgrain.networks import unet3d
+from filmgrain.recipe import loads, override
 from filmgrain.tasks.diffusion import VALIDATION_TIMES, Config, Task
 
 
@@ -28,11 +31,11 @@ class Few:
         return []
 
 
-def task_of(held_out, **config):
+def task_of(held_out, batch=8, **config):
     torch.manual_seed(0)
     network = unet3d.Network(unet3d.Config(width=8, mults=(1,), heads=2, head_width=8))
     model = DiffusionModel(network, pixels.Codec(pixels.Config()), Diffusion(prediction="x0"), (3, 2, 8, 8))
-    return Task(Config(**config), model, seed=0, held_out=held_out, sampling=Sampling())
+    return Task(Config(**config), model, seed=0, held_out=held_out, sampling=Sampling(steps=2), batch=batch)
 
 
 @pytest.mark.parametrize(("held_out", "validation", "used"), [(11, 32, 11), (11, 9, 9), (3, 32, 3), (40, 12, 12)])
@@ -53,3 +56,19 @@ def test_every_item_asked_for_is_validated_once(held_out, validation, used):
 
 def test_nothing_is_validated_where_nothing_is_held_out():
     assert task_of(None).validate() == task_of(Few(3), validation=0).validate() == task_of(Few(0)).validate() == {}
+
+
+def test_a_look_has_no_more_items_at_once_than_it_may_and_the_same_figures(tmp_path):
+    few, many = (task_of(Few(7), batch, validation=5, previews=5) for batch in (2, 8))
+    sizes = []
+    few.model.network.register_forward_pre_hook(lambda network, inputs: sizes.append(len(inputs[0])))
+    assert few.validate() == pytest.approx(many.validate())
+    (moving, strip), (other, _) = few.preview(tmp_path, 1), many.preview(tmp_path, 2)
+    assert max(sizes) == 2 and len(sizes) == 3 * len(VALIDATION_TIMES) + 3 * 2
+    assert moving.read_bytes() == other.read_bytes() and strip.exists()
+
+
+@pytest.mark.parametrize("batch, looked_at", [(2, 2), (100, 8)])
+def test_a_run_looks_at_no_more_items_at_once_than_a_step_has(batch, looked_at):
+    recipe = override(loads(tiny()), ["network.condition=0", f"train.batch={batch}"])
+    assert runs.task_of(recipe, runs.build(recipe), None).batch == looked_at
