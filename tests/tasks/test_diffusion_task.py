@@ -11,7 +11,7 @@ from filmgrain.generate.sampling import Config as Sampling
 from filmgrain.model import Config as Diffusion
 from filmgrain.model import DiffusionModel
 from filmgrain.networks import unet3d
-from filmgrain.recipe import loads, override
+from filmgrain.recipe import loads
 from filmgrain.tasks.diffusion import VALIDATION_TIMES, Config, Task
 
 
@@ -70,5 +70,5 @@ def test_a_look_has_no_more_items_at_once_than_it_may_and_the_same_figures(tmp_p
 
 @pytest.mark.parametrize("batch, looked_at", [(2, 2), (100, 8)])
 def test_a_run_looks_at_no_more_items_at_once_than_a_step_has(batch, looked_at):
-    recipe = override(loads(tiny()), ["network.condition=0", f"train.batch={batch}"])
+    recipe = loads(tiny().replace("condition = 6", "").replace("batch = 4", f"batch = {batch}"))
     assert runs.task_of(recipe, runs.build(recipe), None).batch == looked_at
