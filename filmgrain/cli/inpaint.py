@@ -59,7 +59,7 @@ def mask_of(text: str, clip: Path, shape: tuple[int, ...]) -> "Tensor":
     if not equals or kind not in ("box", "frames"):
         return _from_file(Path(text), clip, shape)
     try:
-        given = [int(number) for number in numbers.replace("-" if kind == "frames" else ",", " ").split()]
+        given = [int(number) for number in numbers.split("-" if kind == "frames" else ",")]
         if kind == "box":
             left, top, across, down = given
             inside = (
@@ -67,10 +67,10 @@ def mask_of(text: str, clip: Path, shape: tuple[int, ...]) -> "Tensor":
             )
             mask[:, top : top + down, left : left + across] = True
         else:
-            first, last = given if len(given) > 1 else (given[0], given[0])
+            first, last = given if len(given) > 1 else given * 2
             inside = 0 <= first <= last < frames
             mask[first : last + 1] = True
-    except (ValueError, IndexError):
+    except ValueError:
         raise Usage(f"--mask {text}: expected {FORMS}") from None
     if not inside:
         raise Usage(f"--mask {text} does not lie in the clip, {frames} frames of {width}x{height} as the model has it")

@@ -112,6 +112,8 @@ def test_what_cannot_be_is_said_in_one_line(run, trained, clip):
         (["inpaint", here, clip, "--mask", "box=1,2,3"], "expected a picture or video"),
         (["inpaint", here, clip, "--mask", "box=6,0,4,4"], "does not lie in the clip, 5 frames of 8x8"),
         (["inpaint", here, clip, "--mask", "frames=3-9"], "does not lie in the clip"),
+        (["inpaint", here, clip, "--mask", "frames=3-"], "or frames=FIRST-LAST"),
+        (["inpaint", here, clip, "--mask", "frames=1-2-3"], "or frames=FIRST-LAST"),
         (["inpaint", here, clip, "--mask", "black.png"], "is dark everywhere"),
         (["inpaint", here, clip, "--mask", "wide.png"], "wide.png is 30x8, the clip 20x12 and the model 8x8"),
     ):
