@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import progress, say, steps_of
+from .console import progress, steps_of
 from .errors import Usage, usage
 from .sample import Options as Sampled
-from .sample import evaluations, sampling_of
+from .sample import evaluations, sampling_of, warn
 from .wishes import read_prompts
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ def of_model(options: "Options", checkpoint: Path, recipe: "Recipe", data: "Data
     from .. import runs
     from ..evaluate.pictures import of_samples
     from ..generate.deep_cache import cached
-    from ..generate.sampling import warnings
     from ..generate.videos import batches
     from ..training.checkpoint import read_state
 
@@ -77,7 +76,7 @@ def of_model(options: "Options", checkpoint: Path, recipe: "Recipe", data: "Data
         config.grid_of(model.schedule)  # refuses what the schedule cannot do
         cached(model, config.cache)  # and what the network cannot
     given, said = _given(options, recipe, data, [condition.key for condition in model.conditions])
-    say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, config)))
+    warn(recipe, config)
     how: dict[str, Any] = {"seed": options.seed, "config": config, "batch": options.at_once(recipe), "given": given}
     start, step = time.monotonic(), read_state(checkpoint).step  # a run that trains on may drop this checkpoint
     with progress("sampling") as bar, evaluations(model) as calls:

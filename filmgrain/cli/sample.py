@@ -70,7 +70,6 @@ def sample(options: Options, see: "Callable[[np.ndarray], object] | None" = None
     """Draws samples and writes them; returns the paths worth a look. see(frames (b, f, h, w, 3)) sees each batch."""
     from .. import runs
     from ..generate.deep_cache import cached
-    from ..generate.sampling import warnings
     from ..recipe import load
     from ..training.checkpoint import read_state
 
@@ -87,7 +86,7 @@ def sample(options: Options, see: "Callable[[np.ndarray], object] | None" = None
         )
         sampling.grid_of(model.schedule)  # refuses what the schedule cannot do
         cached(model, sampling.cache)  # and what the network cannot
-    say(*(f"warning: {sentence}" for sentence in warnings(recipe.diffusion, sampling)))
+    warn(recipe, sampling)
     made: dict[str, Any] = {"filmgrain": __version__, "run": str(options.run or run.name)}
     made |= {"step": read_state(checkpoint).step, "weights": options.weights}
     made |= {"precision": str(model.precision).removeprefix("torch.")}
@@ -97,6 +96,16 @@ def sample(options: Options, see: "Callable[[np.ndarray], object] | None" = None
     each = options.count or (PROMPTED if "prompt" in made else USUAL)
     options = replace(options, count=each * max(1, len(asked)), out=options.out or samples / _name(made, sampling))
     return _draw(options, model, sampling, made, given(recipe, asked, each) | said, see)
+
+
+def warn(recipe: "Recipe", sampling: "Config") -> None:
+    """Says what will make samples worse than the model is."""
+    from ..generate.sampling import warnings
+
+    found = warnings(recipe.diffusion, sampling)
+    if any(getattr(condition, "maps", 0) for condition in recipe.conditions.values()):
+        found.append("this model was trained to enlarge, and is given nothing to enlarge here: see filmgrain upscale")
+    say(*(f"warning: {sentence}" for sentence in found))
 
 
 def _draw(

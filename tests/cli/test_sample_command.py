@@ -105,3 +105,12 @@ def test_precision_and_cache_are_told_in_the_files(run, trained):
 def test_what_cannot_be_is_one_line(run, trained, typed, words):
     code, _, err = run("sample", str(trained), *typed)
     assert code == 2 and words in err and err.count("\n") == 1
+
+
+def test_a_stage_that_is_given_nothing_to_enlarge_is_warned_of(run, tiny, tmp_path):
+    stage = ["network.condition=4", "network.maps=3", "conditions.low_resolution.factor=2", "train.steps=1"]
+    assert run("train", tiny, "--run", "stage", *[word for one in stage for word in ("--set", one)]).code == 0
+    measured = ["evaluate", "stage", "--count", "4", "--measures", "temporal"]
+    for command in (["sample", "stage", "--count", "1"], measured):
+        code, out, err = run(*command, "--steps", "2")
+        assert code == 0 and "was trained to enlarge, and is given nothing to enlarge here" in out + err
