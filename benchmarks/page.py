@@ -51,10 +51,7 @@ def targets(cases: Mapping[str, Results]) -> list[str]:
 def _row(name: str, entry: Results, target: Target) -> Sequence[str]:
     said = "≥" if target.at_least else "≤"
     asked = f"{said} {target.bound:g}" + (f", aim {target.aim:g}" if target.aim else "")
-    what = {"saved": "saved activations", "cost": "time of a training step"}.get(
-        target.what, TIMED.get(target.what, target.what)
-    )
-    value = found(entry, target)
+    what, value = NAMES.get(target.what, target.what), found(entry, target)
     if value is None:
         return name, what, target.ours, target.against, "not measured", "", asked, ""
     shown = [cautious(number, at_least=target.at_least) + "×" for number in (value.median, value.low, value.high)]
@@ -93,7 +90,20 @@ def case(entry: Results) -> list[str]:
     if "flops" in entry:
         counted = [f"{entry['flops']['peer'][what] / 1e9:,.1f}" for what in ("forward", "step")]
         lines.append(f"The peer's network: {counted[0]} GFLOP forward, {counted[1]} with its gradient.")
+    if "recomputed" in entry:
+        lines += ["", *recomputed(entry["recomputed"])]
     return lines
+
+
+def recomputed(entry: Results) -> list[str]:
+    """Steps that compute activations again beside those that keep them; of one run, which is not that of the others."""
+    seconds = entry["seconds"]
+    rows = [
+        ("training step, s", *(f"{median(times):.3g}" for times in seconds.values())),
+        ("saved activations, MB", *(f"{entry['saved'][side]:,.0f}" for side in seconds)),
+        ("peak memory, GB", *(f"{entry['peak'][side]:.2f}" for side in seconds)),
+    ]
+    return table(("`train.recompute=1`, a run of its own", *seconds), rows)
 
 
 def _share(entry: Results, what: str, side: str) -> float:

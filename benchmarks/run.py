@@ -24,14 +24,15 @@ import startup
 from cases import CASES
 from paired import in_turn
 from remote import Worker, workers
-from sides import SIDES, USUAL
+from sides import RECOMPUTED, SIDES, USUAL
+from targets import VIDEO
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 RESULTS = HERE / "results.json"
 OTHERS = ("startup", "clips", "pictures", "growth")
 TIMED = ("forward", "step", "sample")
-MEASURES = ("agreement", *TIMED, "memory", "operations", "flops")
+MEASURES = ("agreement", *TIMED, "memory", "recomputed", "operations", "flops")
 
 
 def compared(name: str, sides: Sequence[str], measures: Sequence[str], repeats: int, threads: int) -> dict[str, Any]:
@@ -55,11 +56,23 @@ def compared(name: str, sides: Sequence[str], measures: Sequence[str], repeats: 
         if "operations" in measures:
             entry["operations"] = {side: worker.ask("operations", what="step") for side, worker in asked.items()}
         entry["limits"] = between(before, limits(threads))
+    if "recomputed" in measures and name in VIDEO:
+        entry["recomputed"] = recomputed(name, repeats, threads)
     if "flops" in measures:
         entry["flops"] = flops(name, threads)
     made = provenance()
     entry["commits"] = dict.fromkeys(measures, made.pop("commit"))
     return entry | {"threads": threads, "repeats": repeats, **made}
+
+
+def recomputed(name: str, repeats: int, threads: int) -> dict[str, dict[str, Any]]:
+    """What activation checkpointing costs and saves: our steps with it and without, in turn."""
+    with workers(name, RECOMPUTED, threads) as asked:
+        runs = {side: partial(worker.ask, "step") for side, worker in asked.items()}
+        seconds = in_turn(runs, repeats)
+        return {"seconds": seconds} | {
+            key: {side: worker.ask(key) for side, worker in asked.items()} for key in ("saved", "peak")
+        }
 
 
 def flops(name: str, threads: int) -> dict[str, dict[str, float]]:

@@ -26,3 +26,4 @@ SIDES = {
     "bfloat16, recomputed": Side(ours=True, precision="bfloat16", training={"recompute": 1}),
 }
 USUAL = ("peer", "peer, our allocator", "float32", "bfloat16")
+RECOMPUTED = ("float32", "float32, recomputed", "bfloat16", "bfloat16, recomputed")

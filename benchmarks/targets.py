@@ -52,12 +52,13 @@ TARGETS = (
 
 def found(entry: Mapping[str, Any], target: Target) -> Ratio | None:
     """What a case's results say of a target; None if they do not have it."""
+    of_levels = entry.get("recomputed", {})
     if target.what == "saved":
-        saved = entry.get("saved", {})
+        saved = of_levels.get("saved", {}) | entry.get("saved", {})
         if target.against not in saved or target.ours not in saved:
             return None
         return Ratio(*[saved[target.ours] / saved[target.against]] * 3)
-    seconds = entry.get("seconds", {}).get("step" if target.what == "cost" else target.what, {})
+    seconds = of_levels.get("seconds", {}) if target.what == "cost" else entry.get("seconds", {}).get(target.what, {})
     if target.against not in seconds or target.ours not in seconds:
         return None
     over, under = seconds[target.against], seconds[target.ours]
