@@ -82,7 +82,7 @@ class Bench:
         def pack(tensor: Tensor) -> Tensor:
             if _memory(tensor) not in known:
                 kept[_memory(tensor)] = tensor.untyped_storage().nbytes()
-            return tensor
+            return tensor.detach()  # an output that holds itself would never be freed
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             output = self.timed.output()

@@ -103,7 +103,8 @@ def recomputed(entry: Results) -> list[str]:
         ("saved activations, MB", *(f"{entry['saved'][side]:,.0f}" for side in seconds)),
         ("peak memory, GB", *(f"{entry['peak'][side]:.2f}" for side in seconds)),
     ]
-    return table(("`train.recompute=1`, a run of its own", *seconds), rows)
+    made = f"`train.recompute=1`, in a run of its own: {entry['threads']} threads, {entry['repeats']} repetitions in turn."
+    return [made, "", *table(("", *seconds), rows)]
 
 
 def _share(entry: Results, what: str, side: str) -> float:

@@ -38,11 +38,12 @@ MEASURES = ("agreement", *TIMED, "memory", "recomputed", "operations", "flops")
 def compared(name: str, sides: Sequence[str], measures: Sequence[str], repeats: int, threads: int) -> dict[str, Any]:
     """What is asked for of a case: that the sides agree, times in turn, memory, and where the time goes."""
     case = CASES[name]
+    measures = [what for what in measures if measurable(name, what)]
     with workers(name, sides, threads) as asked, tempfile.TemporaryDirectory() as folder:
         before = limits(threads)
         entry: dict[str, Any] = {"title": case.title, "same network": bool(case.code.first), "seconds": {}}
         entry["parameters"] = {side: worker.ask("parameters") for side, worker in asked.items()}
-        if "agreement" in measures and case.code.first:
+        if "agreement" in measures:
             entry["agreement"] = agreement(asked, case.code.first, Path(folder))
             print(*(f"{side}: {differ}" for side, differ in entry["agreement"].items()), sep="\n", flush=True)
         for what in measures:
@@ -56,7 +57,7 @@ def compared(name: str, sides: Sequence[str], measures: Sequence[str], repeats: 
         if "operations" in measures:
             entry["operations"] = {side: worker.ask("operations", what="step") for side, worker in asked.items()}
         entry["limits"] = between(before, limits(threads))
-    if "recomputed" in measures and name in VIDEO:
+    if "recomputed" in measures:
         entry["recomputed"] = recomputed(name, repeats, threads)
     if "flops" in measures:
         entry["flops"] = flops(name, threads)
@@ -65,14 +66,18 @@ def compared(name: str, sides: Sequence[str], measures: Sequence[str], repeats: 
     return entry | {"threads": threads, "repeats": repeats, **made}
 
 
-def recomputed(name: str, repeats: int, threads: int) -> dict[str, dict[str, Any]]:
+def measurable(name: str, what: str) -> bool:
+    """Outputs agree only where weights are shared, and blocks are recomputed only in networks of videos."""
+    return {"agreement": bool(CASES[name].code.first), "recomputed": name in VIDEO}.get(what, True)
+
+
+def recomputed(name: str, repeats: int, threads: int) -> dict[str, Any]:
     """What activation checkpointing costs and saves: our steps with it and without, in turn."""
     with workers(name, RECOMPUTED, threads) as asked:
         runs = {side: partial(worker.ask, "step") for side, worker in asked.items()}
         seconds = in_turn(runs, repeats)
-        return {"seconds": seconds} | {
-            key: {side: worker.ask(key) for side, worker in asked.items()} for key in ("saved", "peak")
-        }
+        held = {key: {side: worker.ask(key) for side, worker in asked.items()} for key in ("peak", "saved")}
+        return {"threads": threads, "repeats": repeats, "seconds": seconds, **held}
 
 
 def flops(name: str, threads: int) -> dict[str, dict[str, float]]:

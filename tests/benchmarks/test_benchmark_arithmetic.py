@@ -98,8 +98,10 @@ def test_the_page_says_what_is_missed(of):
 def test_steps_computed_again_have_a_table_of_their_own(of):
     seconds = {"float32": [2.0, 3.0, 4.0], "float32, recomputed": [3.5]}
     saved, peak = {"float32": 1000.4, "float32, recomputed": 300}, {"float32": 2.0, "float32, recomputed": 1.5}
-    lines = of("page").recomputed({"seconds": seconds, "saved": saved, "peak": peak})
-    assert lines[2:] == [
+    entry = {"seconds": seconds, "saved": saved, "peak": peak, "threads": 2, "repeats": 5}
+    lines = of("page").recomputed(entry)
+    assert "2 threads, 5 repetitions" in lines[0]
+    assert lines[4:] == [
         "| training step, s | 3 | 3.5 |",
         "| saved activations, MB | 1,000 | 300 |",
         "| peak memory, GB | 2.00 | 1.50 |",
