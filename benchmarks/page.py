@@ -103,8 +103,8 @@ def recomputed(entry: Results) -> list[str]:
         ("saved activations, MB", *(f"{entry['saved'][side]:,.0f}" for side in seconds)),
         ("peak memory, GB", *(f"{entry['peak'][side]:.2f}" for side in seconds)),
     ]
-    made = f"`train.recompute=1`, in a run of its own: {entry['threads']} threads, {entry['repeats']} repetitions in turn."
-    return [made, "", *table(("", *seconds), rows)]
+    made = f"{entry['threads']} threads, {entry['repeats']} repetitions in turn."
+    return [f"`train.recompute=1`, in a run of its own: {made}", "", *table(("", *seconds), rows)]
 
 
 def _share(entry: Results, what: str, side: str) -> float:

@@ -111,7 +111,7 @@ def train(
     if model is None:
         torch.manual_seed(config.seed)  # of the initial weights
         model = build(recipe)
-    task = task_of(recipe, model, data["held_out"])
+    task = task_of(recipe, model, data["held_out"], world)
     part, drawn = (world.rank, world.size), source(task, data["train"])
     loader = Loader(drawn, batch=config.batch, seed=config.seed, workers=config.workers, part=part)
 
@@ -123,11 +123,16 @@ def train(
     loop.train(task, batches, config, run, resume=resume, world=world, rehearse=partial(_rehearse, recipe, data))
 
 
-def task_of(recipe: Recipe, model: Any, held_out: Dataset | None) -> Any:
-    """What trains the model. It looks at no more items at once than a step has, and so holds no more than training."""
-    config, seed, batch = recipe.task, recipe.train.seed, min(recipe.train.batch, LOOKED_AT)
+def task_of(recipe: Recipe, model: Any, held_out: Dataset | None, world: World = ALONE) -> Any:
+    """What trains the model."""
+    config, seed, batch = recipe.task, recipe.train.seed, looked_at(recipe, world)
     make = find("tasks", name_of(config)).Task
     return make(config, model, seed=seed, held_out=held_out, sampling=recipe.sample, batch=batch)
+
+
+def looked_at(recipe: Recipe, world: World = ALONE) -> int:
+    """Items at once where a model is looked at: no more than a process has in a step, so that it holds no more."""
+    return min(max(1, recipe.train.batch // world.size), LOOKED_AT)
 
 
 def source(task: Any, data: Dataset) -> Dataset:

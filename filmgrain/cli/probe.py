@@ -49,7 +49,7 @@ def probe(recipe: "Recipe", data: "dict[str, Dataset]") -> Cost:
     Either may hold more memory than training does. The model is thrown away.
     """
     from ..data.loader import Loader
-    from ..runs import build, source, task_of
+    from ..runs import build, looked_at, source, task_of
     from ..training.log import memory_gb
     from ..training.observe import observing
     from ..training.place import Place
@@ -58,16 +58,16 @@ def probe(recipe: "Recipe", data: "dict[str, Dataset]") -> Cost:
     config = recipe.train
     place = Place.choose(config.device, config.precision)
     model = build(recipe).to(place.device).train()
-    own = recipe.task
+    own, at_once = recipe.task, looked_at(recipe)
     if hasattr(own, "validation"):
-        own = replace(own, validation=min(own.validation, config.batch))
+        own = replace(own, validation=min(own.validation, at_once))
     task = task_of(replace(recipe, task=own), model, data["held_out"])
     stepper = Stepper(task, config, place)
     batches = Loader(source(task, data["train"]), batch=config.batch, seed=config.seed).batches()
     seconds = pace(*_times(stepper, batches, config.accumulate), config.workers)
     with observing(model, stepper.ema, place):
         task.validate()
-        preview = _preview(recipe, model, task.batch)
+        preview = _preview(recipe, model, at_once)
     return Cost(seconds, preview, memory_gb(place.device), str(place))
 
 

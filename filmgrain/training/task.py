@@ -11,7 +11,12 @@ Batch = dict[
 
 
 class Task(Protocol):
-    """What a run optimises. Randomness in `loss` is a function of batch["n"], never of hidden state."""
+    """What a run optimises. Randomness in `loss` is a function of batch["n"], never of hidden state.
+
+    A file of `tasks/` has such a class, `Task(config, model, *, seed, held_out, sampling, batch)`: its `Config`, what
+    is trained, the run's seed, held-out data or None, how previews are sampled, and how many items `validate` and
+    `preview` may hold at once, which is no more than a step does.
+    """
 
     @property
     def model(self) -> nn.Module:

@@ -1,6 +1,8 @@
 """What `filmgrain plan` computes from what it measures. Times themselves are for benchmarks/plan_accuracy.py."""
 
-from types import SimpleNamespace
+import sys
+from dataclasses import dataclass, replace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -72,3 +74,26 @@ def test_a_probe_trains_on_the_data_and_begins_a_preview(recipe, monkeypatch):
     assert probe.probe(override(recipe, stage), runs.datasets(recipe)).preview > 0
     without = probe.probe(override(recipe, ["task.previews=0"]), runs.datasets(recipe))
     assert without.preview == 0
+
+
+def test_a_probe_asks_no_more_of_a_task_than_its_contract_says(recipe, monkeypatch):
+    monkeypatch.setattr(probe, "STEPS", 1)
+
+    class Task:
+        def __init__(self, config, model, *, seed, held_out, sampling, batch):
+            self.model = model
+
+        def groups(self):
+            return {"model": dict(self.model.named_parameters())}
+
+        def loss(self, batch, group):
+            return sum(parameter.square().sum() for parameter in self.model.parameters()), {}
+
+        def validate(self):
+            return {}
+
+    mine = ModuleType("my.task")
+    mine.Config, mine.Task = dataclass(frozen=True)(type("Config", (), {"__module__": "my.task"})), Task
+    monkeypatch.setitem(sys.modules, "my.task", mine)
+    cost = probe.probe(replace(recipe, task=mine.Config()), runs.datasets(recipe))
+    assert cost.seconds > 0 and cost.preview == 0

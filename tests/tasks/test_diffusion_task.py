@@ -13,6 +13,7 @@ from filmgrain.model import DiffusionModel
 from filmgrain.networks import unet3d
 from filmgrain.recipe import loads
 from filmgrain.tasks.diffusion import VALIDATION_TIMES, Config, Task
+from filmgrain.training.world import World
 
 
 class Few:
@@ -68,7 +69,9 @@ def test_a_look_has_no_more_items_at_once_than_it_may_and_the_same_figures(tmp_p
     assert moving.read_bytes() == other.read_bytes() and strip.exists()
 
 
-@pytest.mark.parametrize("batch, looked_at", [(2, 2), (100, 8)])
-def test_a_run_looks_at_no_more_items_at_once_than_a_step_has(batch, looked_at):
+@pytest.mark.parametrize("batch, processes, at_once", [(2, 1, 2), (100, 1, 8), (8, 4, 2), (2, 8, 1)])
+def test_a_process_looks_at_no_more_items_at_once_than_it_has_in_a_step(batch, processes, at_once):
     recipe = loads(tiny().replace("condition = 6", "").replace("batch = 4", f"batch = {batch}"))
-    assert runs.task_of(recipe, runs.build(recipe), None).batch == looked_at
+    world = World(size=processes)
+    assert runs.looked_at(recipe, world) == at_once
+    assert runs.task_of(recipe, runs.build(recipe), None, world).batch == at_once
