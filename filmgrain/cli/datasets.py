@@ -9,18 +9,6 @@ if TYPE_CHECKING:
     from ..recipe import Recipe
 
 
-def is_folder(target: str) -> bool:
-    """Whether what is typed is where files lie, and no recipe: a folder, a shard, or a URL."""
-    from ..files.remote import is_url
-
-    return is_url(target) or target.endswith(".tar") or Path(target).is_dir()
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two folders or URLs are one."""
-    return one == other or Path(one).resolve() == Path(other).resolve()
-
-
 def dataset(recipe: "Recipe", given: str) -> "Dataset":
     """given: "held_out", "train", or a folder, of which all is used. Raises NoData."""
     from .. import runs

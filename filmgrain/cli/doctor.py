@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option
 
 from .console import progress, say
-from .datasets import is_folder
 from .errors import Usage
+from .target import is_folder, recipe_of
 
 if TYPE_CHECKING:
     from ..doctor.data import Look
@@ -54,12 +54,8 @@ def doctor(
 
 def _recipe(target: str, history: "History | None", settings: list[str]) -> "Recipe":
     from .. import recipe as recipes
-    from ..defaults import explained
 
-    if history:
-        recipe = recipes.load(history.folder / "recipe.toml")
-    else:
-        recipe = explained(target)[0] if is_folder(target) else recipes.load(target)
+    recipe = recipes.load(history.folder / "recipe.toml") if history else recipe_of(target)[0]
     return recipes.override(recipe, settings)
 
 

@@ -1,8 +1,6 @@
-"""`filmgrain plan FOLDER`: what training would make of every file, and what it would cost. Nothing is written there."""
+"""`filmgrain plan TARGET`: what training would make of every file, and what it would cost. Nothing is written there."""
 
-import os
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.markup import escape
@@ -10,7 +8,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from .console import console, progress, say
-from .errors import Usage
+from .target import recipe_of
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -22,30 +20,24 @@ FEW = 64  # words of a vocabulary that is written out
 
 
 def plan(
-    folder: Annotated[str, Argument(help="Folder of videos or pictures, or a URL of tar shards.")],
+    target: Annotated[
+        str, Argument(metavar="FOLDER|RECIPE", help="Folder of videos or pictures, recipe .toml, or shipped recipe.")
+    ],
     settings: Annotated[
         list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change the recipe: data.frames=8, ...")
     ] = None,
     every: Annotated[bool, Option("--all", help="List every file.")] = False,
 ) -> None:
-    """Say what becomes of every file of a folder, and what memory and time training on it would take."""
+    """Say what becomes of every file of a folder or a recipe, and what memory and time training would take."""
     from ..allocator import keep_freed_memory
 
     keep_freed_memory()  # before torch allocates
     from .. import runs
     from ..data.plan import plan as planned
-    from ..defaults import explained
     from ..recipe import override
-    from ..rooms import name_of
 
-    if not folder:
-        raise Usage("give a folder of videos or pictures")  # "" is the working directory to Path
-    if os.path.isdir(Path(folder) / "checkpoints"):  # where Path.is_dir raises, the listing says why
-        raise Usage(f"{folder} is a run, no folder of files; to see what it is made of: filmgrain show {folder}")
-    recipe, reasons = explained(folder)
+    recipe, reasons = recipe_of(target)
     recipe = override(recipe, settings or ())
-    if not hasattr(recipe.data, "folder"):
-        raise Usage(f"data.name={name_of(recipe.data)} reads no folder, so there is nothing to plan")
     with progress("decoding") as bar:
         data = runs.datasets(recipe, bar)
     found = planned(data)
@@ -55,11 +47,12 @@ def plan(
         _table(used, every)
     _refusals(refused, every)
     say("", *(line for line in found.summary if not line.startswith("refused ")))
-    say("", "chosen, unless you set it otherwise:", *(f"  {reason}" for reason in reasons))
+    if reasons:
+        say("", "chosen, unless you set it otherwise:", *(f"  {reason}" for reason in reasons))
     _captions(recipe, data["train"])
     _cost(recipe, data)
     typed = [word for setting in settings or () for word in ("--set", setting)]
-    say("", f"next: filmgrain train {shlex.join([folder, *typed])}")
+    say("", f"next: filmgrain train {shlex.join([target, *typed])}")
 
 
 def _table(fates: list["Fate"], every: bool) -> None:

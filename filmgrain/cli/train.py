@@ -1,6 +1,5 @@
 """`filmgrain train TARGET`: from a folder of files, or a recipe, to a run."""
 
-import os
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option
 
 from .console import console, progress, say
-from .datasets import is_folder, same
 from .errors import Usage
+from .target import is_folder, recipe_of, same
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -78,17 +77,9 @@ def _train(target: str, run: Path | None, resume: bool, changes: list[str], worl
 
 
 def _fresh(target: str) -> "Recipe":
-    from .. import recipe as recipes
-    from ..defaults import explained
-
-    if not target:
-        raise Usage("give a folder of videos or pictures, or a recipe; or go on with a run: --resume --run DIR")
-    if not is_folder(target):
-        return recipes.load(target)
-    if os.path.isdir(Path(target) / "checkpoints"):  # where Path.is_dir raises, the listing says why
-        raise Usage(f"{target} is a run; to go on with it: filmgrain train --resume --run {target}")
-    recipe, reasons = explained(target)
-    say("chosen for these files, where --set does not say otherwise:", *(f"  {reason}" for reason in reasons))
+    recipe, reasons = recipe_of(target)
+    if reasons:
+        say("chosen for these files, where --set does not say otherwise:", *(f"  {reason}" for reason in reasons))
     return recipe
 
 

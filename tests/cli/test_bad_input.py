@@ -37,11 +37,9 @@ def test_data(refused, clips):
     for command in ("train", "plan"):
         refused(65, command, "empty", says=("empty", "0 videos"))
         refused(65, command, "useless", says=("useless", "1 refused"))
-    refused(65, "plan", "missing", says=("missing is not there",))
-    refused(65, "plan", "useless/b.txt", says=("is a file",))
-    refused(2, "train", "missing", says=("missing",))
-    refused(2, "plan", clips, "--set", "data.name=fireworks", says=("reads no folder",))
-    refused(2, "train", "useless/a.gif", says=("a.gif",))
+        refused(2, command, "missing", says=('"missing" is no folder, file or shipped recipe',))
+        refused(2, command, "useless/a.gif", says=("a.gif is a file, and no recipe",))
+        refused(2, command, "", says=("give a folder of videos or pictures, or a recipe",))
 
 
 def test_a_folder_that_may_not_be_looked_into(refused, monkeypatch):
@@ -85,9 +83,9 @@ def test_a_device_that_is_not_here(refused, tiny, device):
     refused(2, "train", tiny, "--run", "new", "--set", f"train.device={device}", says=(f'device="{device}"', "auto"))
 
 
-def test_a_plan_of_no_folder_of_files(refused, trained):
-    refused(2, "plan", "", says=("give a folder",))
-    refused(2, "plan", str(trained), says=("is a run", "filmgrain show"))
+def test_a_run_is_no_folder_of_files(refused, trained):
+    for command in ("train", "plan"):
+        refused(2, command, str(trained), says=("is a run", "filmgrain show", "--resume"))
 
 
 def test_recipes(refused, tiny):

@@ -116,6 +116,13 @@ def test_plan_names_every_file_and_writes_nothing(run, clips, cheap):
     assert not Path("runs").exists()
 
 
+def test_plan_of_a_recipe(run, tiny):
+    code, out, err = run("plan", tiny, "--set", "train.batch=2")
+    assert (code, err) == (0, "")
+    assert "moving shapes: " in out and "a step of 2 items" in out and "chosen" not in out
+    assert out.endswith(f"next: filmgrain train {tiny} --set train.batch=2\n")
+
+
 def test_plan_does_not_try_what_cannot_fit(run, clips, cheap, monkeypatch):
     """A hundred thousand frames would fill any memory; the shapes alone tell."""
     monkeypatch.setattr("filmgrain.cli.probe.probe", lambda recipe: pytest.fail("it tried"))
