@@ -2,12 +2,13 @@
 
 import ctypes
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .build import built, library
+from .build import built, library, processor
 
 SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}  # of a kernel's functions, by the type of tensors
 
@@ -60,6 +61,19 @@ def _as_c(argument: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_i
 def wide() -> bool:
     """Whether the processor has AVX-512; on others some kernels were never measured."""
     return torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+@constant
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has AVX-512 for pairs of bfloat16; with AMX, PyTorch's own products are for it."""
+    features = processor().split()
+    return b"avx512_bf16" in features and b"amx_bf16" not in features
+
+
+def computed_in(x: Tensor) -> torch.dtype:
+    """The type that products with x are in, on the processor."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
 @constant

@@ -87,10 +87,12 @@ INLINE Lanes largest(Lanes *x) {
     return x[0];
 }
 
-// exp(rows - shift), where each feature has its shift.
-INLINE void weigh(float *__restrict rows, const float *__restrict shift, int pixels, int width) {
-    for (int i = 0; i < pixels; ++i, rows += width)
-        for (int j = 0; j < width; ++j) rows[j] = exponential(rows[j] - shift[j]);
+// exp(rows - shift), where each feature has its shift. Of both in one loop gcc makes no vectors.
+INLINE void weigh(float *rows, const float *shift, int pixels, int width) {
+    for (int i = 0; i < pixels * width; i += width)
+        for (int j = 0; j < width; j += LANES) put(rows + i + j, get(rows + i + j) - get(shift + j));
+    for (int i = 0; i < pixels * width; i += LANES)
+        for (int lane = 0; lane < LANES; ++lane) rows[i + lane] = exponential(rows[i + lane]);
 }
 
 constexpr float NOTHING = -1e30f;  // of which a softmax makes zero
@@ -182,25 +184,27 @@ void forward(const T *qkv, T *out, float *contexts, float *logsums, const Sizes 
     }
 }
 
-// The whole layer in float32, from x (frames, pixels, channels) to y of the same sizes: what q, k and v are made of is
-// many times smaller than they are, so they are made of a tile of pixels at a time, and never lie in memory.
-template <int FIXED>
-void layer(const float *x, const Panels &to_qkv, const Panels &to_y, const float *bias, float *y, const Sizes &n) {
+// The whole layer, from x (frames, pixels, channels) to y of the same sizes: what q, k and v are made of is many times
+// smaller than they are, so they are made of a tile of pixels at a time, and never lie in memory.
+template <typename T, int FIXED>
+void layer(const T *x, const Panels<T> &to_qkv, const Panels<T> &to_y, const T *bias, T *y, const Sizes &n) {
 #pragma omp parallel num_threads(n.threads)
     {
         const int d = FIXED ? FIXED : n.d, width = up_to(STEP, d), heads = int(n.heads), all = heads * d;
         const int64_t channels = to_y.outputs, each = (2 + width) * width;
-        Buffer buffer(3 * TILE * width + heads * each + TILE * (3 * all + channels));
+        Buffer buffer(3 * TILE * width + heads * each + TILE * (4 * all + channels) + channels);
         float *a = buffer.take(TILE * width), *b = buffer.take(TILE * width), *c = buffer.take(TILE * width);
         float *q = buffer.take(TILE * all), *kv = buffer.take(TILE * 2 * all), *out = buffer.take(TILE * channels);
-        float *kept = buffer.take(heads * each);
+        float *own_bias = buffer.take(channels), *kept = buffer.take(heads * each);
+        T *mixed = buffer.take<T>(TILE * all);
+        convert(bias, own_bias, int(channels));
         const auto kept_of = [&](int head) {
             float *at = kept + head * each;
             return Kept{at, at + width, at + 2 * width};
         };
 #pragma omp for schedule(dynamic)
         for (int64_t frame = 0; frame < n.frames; ++frame) {
-            const float *from = x + frame * n.pixels * channels;
+            const T *from = x + frame * n.pixels * channels;
             std::fill(kept, kept + heads * each, 0.0f);
             for (int64_t t = 0; t < n.pixels; t += TILE) {
                 const int pixels = int(std::min<int64_t>(TILE, n.pixels - t));
@@ -223,12 +227,12 @@ void layer(const float *x, const Panels &to_qkv, const Panels &to_y, const float
                     read(q + head * d, all, pixels, d, width, a, NOTHING);
                     softmax(a, pixels, width, 1 / std::sqrt(float(d)));
                     multiply<false>(a, kept_of(head).context, c, up_to(ROWS, pixels), width, width);
-                    write(c, pixels, d, width, q + head * d, all);
+                    write(c, pixels, d, width, mixed + head * d, all);
                 }
-                to_y.apply(pixels, q, out);
-                float *to = y + (frame * n.pixels + t) * channels;
+                to_y.apply(pixels, mixed, out);
                 for (int i = 0; i < pixels; ++i)
-                    for (int64_t k = 0; k < channels; ++k) to[i * channels + k] = out[i * channels + k] + bias[k];
+                    for (int64_t k = 0; k < channels; ++k) out[i * channels + k] += own_bias[k];
+                convert(out, y + (frame * n.pixels + t) * channels, int(pixels * channels));
             }
         }
     }
@@ -314,6 +318,14 @@ void linear_attention_backward(const T *qkv, const T *g, const float *contexts, 
     (n.d == 32 ? backward<T, 32> : backward<T, 0>)(qkv, g, contexts, logsums, dqkv, n);
 }
 
+// The weights are (3 heads d, channels) and (channels, heads d), bias (channels).
+template <typename T>
+void linear_layer(const T *x, const T *qkv_weight, const T *out_weight, const T *bias, T *y, int64_t channels,
+                  const Sizes &n) {
+    const Panels<T> to_qkv(qkv_weight, 3 * n.heads * n.d, channels), to_y(out_weight, channels, n.heads * n.d);
+    (n.d == 32 ? layer<T, 32> : layer<T, 0>)(x, to_qkv, to_y, bias, y, n);
+}
+
 }  // namespace
 
 EXPORT(linear_attention_forward,
@@ -326,10 +338,7 @@ EXPORT(linear_attention_backward,
         int64_t heads, int64_t d, int64_t threads),
        (qkv, g, contexts, logsums, dqkv, {frames, pixels, heads, int(d), int(threads)}))
 
-// The weights are (3 heads d, channels) and (channels, heads d), bias (channels).
-extern "C" void linear_layer_float32(const float *x, const float *qkv_weight, const float *out_weight,
-                                     const float *bias, float *y, int64_t frames, int64_t pixels, int64_t heads,
-                                     int64_t d, int64_t channels, int64_t threads) {
-    const Panels to_qkv(qkv_weight, 3 * heads * d, channels), to_y(out_weight, channels, heads * d);
-    (d == 32 ? layer<32> : layer<0>)(x, to_qkv, to_y, bias, y, {frames, pixels, heads, int(d), int(threads)});
-}
+EXPORT(linear_layer,
+       (const T *x, const T *qkv_weight, const T *out_weight, const T *bias, T *y, int64_t frames, int64_t pixels,
+        int64_t heads, int64_t d, int64_t channels, int64_t threads),
+       (x, qkv_weight, out_weight, bias, y, channels, {frames, pixels, heads, int(d), int(threads)}))

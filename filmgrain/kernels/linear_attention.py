@@ -47,12 +47,18 @@ def whole_usable(x: Tensor, qkv: Tensor, out: Tensor) -> bool:
     return len(x) >= FEWEST and panels.usable(x, qkv, out) and usable(x)
 
 
-@torch.library.custom_op("filmgrain::linear_layer", mutates_args=(), device_types="cpu")
 def whole(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, heads: int) -> Tensor:
-    """The whole layer, for inference in float32: x (n, h, w, c) times qkv (3 k d, c), attention, times out (c, k d).
+    """The whole layer, for inference: x (n, h, w, c) times qkv (3 k d, c), attention, times out (c, k d), plus bias.
 
-    The queries, keys and values, many times as large as x, are never all in memory.
+    The queries, keys and values, many times as large as x, are never all in memory. All sums are in float32.
     """
+    x, qkv, out, bias = (t.to(call.computed_in(x)) for t in (x, qkv, out, bias))
+    return layer(x, qkv, out, bias, heads)
+
+
+@torch.library.custom_op("filmgrain::linear_layer", mutates_args=(), device_types="cpu")
+def layer(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, heads: int) -> Tensor:
+    """All tensors are of one type."""
     panels.check(x, qkv, out, bias)
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
     n, h, w, c = x.shape
@@ -61,7 +67,7 @@ def whole(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, heads: int) -> Tens
     return y
 
 
-@whole.register_fake
+@layer.register_fake
 def _(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, heads: int) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 

@@ -19,7 +19,9 @@ typedef float Lanes __attribute__((vector_size(4 * LANES), may_alias));
 typedef uint64_t Pairs __attribute__((vector_size(4 * LANES), may_alias));
 typedef int32_t Places __attribute__((vector_size(4 * LANES)));
 
-inline Lanes get(const float *from) { return *reinterpret_cast<const Lanes *>(from); }
+template <typename T>
+inline Lanes get_all(const T *from) { return *reinterpret_cast<const Lanes *>(from); }  // that fill a vector
+inline Lanes get(const float *from) { return get_all(from); }
 inline void put(float *to, Lanes x) { *reinterpret_cast<Lanes *>(to) = x; }
 inline int padded(int n) { return (n + LANES - 1) / LANES * LANES; }
 
@@ -28,7 +30,8 @@ struct Buffer {
     explicit Buffer(size_t n) : memory(n + LANES), next(memory.data()) {
         next += (-reinterpret_cast<uintptr_t>(next) % (4 * LANES)) / 4;
     }
-    float *take(size_t n) { return std::exchange(next, next + n); }
+    template <typename T = float>
+    T *take(size_t n) { return reinterpret_cast<T *>(std::exchange(next, next + n)); }  // a bfloat16 has a float's place
 
     std::vector<float> memory;
     float *next;

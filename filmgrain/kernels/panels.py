@@ -6,23 +6,27 @@ from torch import Tensor
 from . import call
 
 INPUTS, OUTPUTS = 16, 32  # channels of a linear layer must be multiples of these
-MOST_WEIGHTS = 1 << 17  # of both linear layers; more do not stay in a processor's second cache
+MOST_BYTES = 1 << 19  # of both linear layers' weights; more do not stay in a processor's second cache
 
 
 def usable(x: Tensor, qkv: Tensor, out: Tensor) -> bool:
     """Whether it can be done, and is worth it, for x (n, h, w, c), qkv (3 k d, c) and out (c, k d)."""
-    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+    if x.device.type != "cpu" or torch.is_grad_enabled():
         return False
-    if any(len(w) % OUTPUTS or w.shape[1] % INPUTS for w in (qkv, out)) or qkv.numel() + out.numel() > MOST_WEIGHTS:
+    dtype = call.computed_in(x)
+    if not (dtype == torch.float32 and call.wide() or dtype == torch.bfloat16 and call.multiplies_bfloat16()):
         return False
-    return {x.dtype, qkv.dtype, out.dtype} == {torch.float32} and call.wide()
+    if not torch.is_autocast_enabled("cpu") and {qkv.dtype, out.dtype} != {dtype}:
+        return False
+    size = (qkv.numel() + out.numel()) * dtype.itemsize
+    return size <= MOST_BYTES and not any(len(w) % OUTPUTS or w.shape[1] % INPUTS for w in (qkv, out))
 
 
 def check(x: Tensor, qkv: Tensor, out: Tensor, *others: Tensor) -> None:
-    """Raises ValueError unless the weights fit x and panels, all in float32."""
+    """Raises ValueError unless the weights fit x and panels, and all are of one type."""
     channels, features = x.shape[-1], len(qkv) // 3
     fit = qkv.shape == (3 * features, channels) and out.shape == (channels, features)
     fit = fit and not any(len(w) % OUTPUTS or w.shape[1] % INPUTS for w in (qkv, out))
-    if not fit or {t.dtype for t in (x, qkv, out, *others)} != {torch.float32}:
+    if not fit or x.dtype not in call.SUFFIX or {t.dtype for t in (qkv, out, *others)} != {x.dtype}:
         given = f"weights {tuple(qkv.shape)} and {tuple(out.shape)} in {qkv.dtype} do not fit x {tuple(x.shape)}"
-        raise ValueError(f"{given} in {x.dtype}; pass (3 e, c), (e, c).T and float32, c and e multiples of {OUTPUTS}")
+        raise ValueError(f"{given} in {x.dtype}; pass (3 e, c), (e, c).T and one type, c and e multiples of {OUTPUTS}")

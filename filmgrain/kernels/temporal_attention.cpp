@@ -178,7 +178,8 @@ void forward(const T *qkv, const Shared &shared, T *out, const Shape &s, int64_t
 
 // The whole layer, from x (samples, frames, pixels, channels) to y of the same sizes. Its queries, keys and values are
 // many times as large as x: they are made of a few pixels at a time, and never leave the second cache.
-void layer(const float *x, const Panels &to_qkv, const Panels &to_y, const Shared &shared, float *y, const Shape &s,
+template <typename T>
+void layer(const T *x, const Panels<T> &to_qkv, const Panels<T> &to_y, const Shared &shared, T *y, const Shape &s,
            int64_t threads) {
     const int64_t row = s.row(), channels = to_y.outputs, stride = s.pixels * channels;
     const int64_t parts = s.parts(), most = std::max<int64_t>(1, AT_ONCE / s.frames);
@@ -186,8 +187,8 @@ void layer(const float *x, const Panels &to_qkv, const Panels &to_y, const Share
     {
         Tile tile(s);
         Buffer buffer(most * s.frames * (4 * row + 2 * channels));
-        float *in = buffer.take(most * s.frames * channels), *out = buffer.take(most * s.frames * channels);
-        float *mixed = buffer.take(most * s.frames * row), *qkv = buffer.take(most * s.frames * 3 * row);
+        T *in = buffer.take<T>(most * s.frames * channels), *mixed = buffer.take<T>(most * s.frames * row);
+        float *qkv = buffer.take(most * s.frames * 3 * row), *out = buffer.take(most * s.frames * channels);
 #pragma omp for schedule(dynamic)
         for (int64_t part = 0; part < s.samples * parts; ++part) {
             const int64_t sample = part / parts, n = part % parts, last = s.pixels * (n + 1) / parts;
@@ -206,7 +207,7 @@ void layer(const float *x, const Panels &to_qkv, const Panels &to_y, const Share
                     }
                 to_y.apply(rows, mixed, out);
                 for (int64_t f = 0; f < s.frames; ++f)
-                    std::copy_n(out + f * count * channels, count * channels, y + first + f * stride);
+                    convert(out + f * count * channels, y + first + f * stride, int(count * channels));
             }
         }
     }
@@ -256,6 +257,14 @@ void temporal_attention(const T *qkv, const float *bias, const float *cos, const
     forward(qkv, Shared(bias, cos, sin, s), out, s, threads);
 }
 
+// x and y are [samples, frames, pixels, channels]; the weights are (3 heads width, channels) and (channels, heads width).
+template <typename T>
+void temporal_layer(const T *x, const T *qkv_weight, const T *out_weight, const float *bias, const float *cos,
+                    const float *sin, T *y, const Shape &s, int64_t channels, int64_t threads) {
+    const Panels<T> to_qkv(qkv_weight, 3 * s.row(), channels), to_y(out_weight, channels, s.row());
+    layer(x, to_qkv, to_y, Shared(bias, cos, sin, s), y, s, threads);
+}
+
 // The gradients of qkv, and of bias: zeros that are added to.
 template <typename T>
 void temporal_attention_backward(const T *grad, const T *qkv, const float *bias, const float *cos, const float *sin,
@@ -277,12 +286,9 @@ EXPORT(temporal_attention_backward,
         int64_t threads),
        (grad, qkv, bias, cos, sin, grad_qkv, grad_bias, {samples, frames, pixels, heads, width, biases}, threads))
 
-// x and y are [samples, frames, pixels, channels]; the weights are (3 heads width, channels) and (channels, heads width).
-extern "C" void temporal_layer_float32(const float *x, const float *qkv_weight, const float *out_weight,
-                                       const float *bias, const float *cos, const float *sin, float *y,
-                                       int64_t samples, int64_t frames, int64_t pixels, int64_t heads, int64_t width,
-                                       int64_t biases, int64_t channels, int64_t threads) {
-    const Shape s{samples, frames, pixels, heads, width, biases};
-    layer(x, Panels(qkv_weight, 3 * s.row(), channels), Panels(out_weight, channels, s.row()),
-          Shared(bias, cos, sin, s), y, s, threads);
-}
+EXPORT(temporal_layer,
+       (const T *x, const T *qkv_weight, const T *out_weight, const float *bias, const float *cos, const float *sin,
+        T *y, int64_t samples, int64_t frames, int64_t pixels, int64_t heads, int64_t width, int64_t biases,
+        int64_t channels, int64_t threads),
+       (x, qkv_weight, out_weight, bias, cos, sin, y, {samples, frames, pixels, heads, width, biases}, channels,
+        threads))

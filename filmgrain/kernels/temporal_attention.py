@@ -57,17 +57,18 @@ def whole_usable(x: Tensor, qkv: Tensor, out: Tensor, cos: Tensor) -> bool:
 
 
 def whole(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """The whole layer, for inference in float32: x (b f, h, w, c) times qkv (3 k d, c), `attend`, times out (c, k d).
+    """The whole layer, for inference: x (b f, h, w, c) times qkv (3 k d, c), `attend`, times out (c, k d).
 
-    The queries, keys and values, many times as large as x, are never all in memory.
+    The queries, keys and values, many times as large as x, are never all in memory. All sums are in float32.
     """
     bias = bias if bias.ndim == 4 else bias[None]
+    x, qkv, out = (t.to(call.computed_in(x)) for t in (x, qkv, out))
     return layer(x, qkv, out, bias.float(), cos.float(), sin.float())
 
 
 @torch.library.custom_op("filmgrain::temporal_layer", mutates_args=(), device_types="cpu")
 def layer(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """bias is (1 or b, k, f, f); all are in float32."""
+    """bias is (1 or b, k, f, f); it, cos and sin are in float32, all else in x's type."""
     panels.check(x, qkv, out)
     wide = x[..., :1].expand(*x.shape[:-1], len(qkv))  # qkv, were it made
     _check(wide, bias, cos, sin)

@@ -6,7 +6,7 @@ import torch
 from filmgrain.blocks.attention import LinearSpatialAttention, TemporalAttention
 from filmgrain.blocks.embedding import RelativePosition, rotary
 from filmgrain.blocks.layout import nhwc
-from filmgrain.kernels import linear_attention, panels, temporal_attention
+from filmgrain.kernels import build, call, linear_attention, panels, temporal_attention
 
 pytestmark = pytest.mark.usefixtures("kernels")
 # channels, heads, features of a head, frames, height, width: parts of panels and of tiles, one of them and many
@@ -23,6 +23,7 @@ SIZES = [
 def measured(monkeypatch: pytest.MonkeyPatch):
     """As on processors on which they are used: what they compute is the same on others."""
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(call, "multiplies_bfloat16", lambda: True)
     monkeypatch.setattr(linear_attention, "FEWEST", 2)
 
 
@@ -49,6 +50,49 @@ def test_it_is_the_plain_path(made, sizes, plainly, called):
         fast = layer(*given)
     assert called == [f"{made.__name__}_layer"]
     assert fast.shape == plain.shape and (fast - plain).abs().max() < 1e-5 * plain.abs().max()
+
+
+def distances(layer, given, plainly):
+    """From float32's outputs, over the largest of them: of bfloat16's by this kernel, and of bfloat16's layer by layer."""
+    exact = plainly(layer, *given)
+    with torch.autocast("cpu", torch.bfloat16):
+        fast, plain = layer(*given), plainly(layer, *given)
+    assert fast.dtype == plain.dtype == torch.bfloat16
+    return [((x.float() - exact).abs().max() / exact.abs().max()).item() for x in (fast, plain)]
+
+
+@pytest.mark.parametrize("made", [temporal, linear])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@torch.no_grad()
+def test_in_bfloat16_it_is_nearer_to_float32_than_the_plain_path(made, sizes, plainly, called):
+    """Queries, keys, values and all sums stay in float32."""
+    of_fast, of_plain = distances(*made(*sizes), plainly)
+    assert called[-1] == f"{made.__name__}_layer"
+    assert of_fast < 1e-2 and of_fast < 1.1 * of_plain
+
+
+@pytest.mark.parametrize("made", [temporal, linear])
+@torch.no_grad()
+def test_weights_may_be_in_bfloat16_too(made, called):
+    """As those of a model that is only sampled from."""
+    layer, given = made(64, 2, 32, 4, 3, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        before = layer(*given)
+        assert torch.equal(layer.to(torch.bfloat16)(*given), before)
+    assert called == 2 * [f"{made.__name__}_layer"]
+
+
+@pytest.mark.parametrize("made", [temporal, linear])
+@torch.no_grad()
+def test_processors_that_do_not_multiply_pairs_find_the_same(made, monkeypatch, plainly, called):
+    if b"avx512_bf16" not in build.processor().split():
+        pytest.skip("this one is such a processor")
+    monkeypatch.setattr(build, "FLAGS", [*build.FLAGS, "-mno-avx512bf16"])
+    library = build.built.__wrapped__(f"{made.__name__}_attention")
+    assert library is not None
+    monkeypatch.setattr(call, "built", lambda name: library)
+    of_fast, of_plain = distances(*made(64, 8, 32, 10, 9, 7), plainly)
+    assert called[-1] == f"{made.__name__}_layer" and of_fast < 1.1 * of_plain
 
 
 @pytest.mark.parametrize("made", [temporal, linear])
@@ -91,7 +135,7 @@ def test_clips_may_have_a_bias_each():
     assert torch.equal(whole(x, each), torch.cat([whole(x[:4], each[0]), whole(x[4:], each[1])]))
 
 
-def test_they_are_for_inference_in_float32_with_weights_that_fit():
+def test_they_are_for_inference_of_one_type_with_weights_that_fit(monkeypatch):
     layer, (x, _, turn, _) = temporal(32, 2, 32, 4, 3, 3)
     given = nhwc(x), layer.qkv.weight, layer.out.weight
     assert not temporal_attention.whole_usable(*given, turn.cos)  # gradients are wanted
@@ -101,7 +145,12 @@ def test_they_are_for_inference_in_float32_with_weights_that_fit():
         assert not linear_attention.whole_usable(given[0][:1], *given[1:])  # a frame is one thread's
         assert not panels.usable(given[0], *(w.bfloat16() for w in given[1:]))
         assert not panels.usable(given[0], torch.zeros(3 * 512, 512), torch.zeros(512, 512))
+        assert panels.usable(*(t.bfloat16() for t in given))
         with torch.autocast("cpu", torch.bfloat16):
+            assert panels.usable(*given)
+            monkeypatch.setattr(call, "multiplies_bfloat16", lambda: False)
+            assert not panels.usable(*given)
+        with torch.autocast("cpu", torch.float16):
             assert not panels.usable(*given)
 
 
@@ -111,7 +160,7 @@ def test_the_operators_keep_their_promises_to_torch():
     given = nhwc(x), layer.qkv.weight, layer.out.weight
     for call in (
         (temporal_attention.layer, (*given, bias[None], turn.cos, turn.sin)),
-        (linear_attention.whole, (*given, torch.zeros(32), 2)),
+        (linear_attention.layer, (*given, torch.zeros(32), 2)),
     ):
         torch.library.opcheck(*call, test_utils=("test_schema", "test_faketensor"))
 
