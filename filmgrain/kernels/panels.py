@@ -14,7 +14,7 @@ def usable(x: Tensor, qkv: Tensor, out: Tensor) -> bool:
     if x.device.type != "cpu" or torch.is_grad_enabled():
         return False
     dtype = call.computed_in(x)
-    if not (dtype == torch.float32 and call.wide() or dtype == torch.bfloat16 and call.multiplies_bfloat16()):
+    if dtype not in call.SUFFIX or not (call.wide() if dtype == torch.float32 else call.multiplies_bfloat16()):
         return False
     if not torch.is_autocast_enabled("cpu") and {qkv.dtype, out.dtype} != {dtype}:
         return False

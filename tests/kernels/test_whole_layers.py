@@ -53,7 +53,7 @@ def test_it_is_the_plain_path(made, sizes, plainly, called):
 
 
 def distances(layer, given, plainly):
-    """From float32's outputs, over the largest of them: of bfloat16's by this kernel, and of bfloat16's layer by layer."""
+    """From the outputs in float32, over the largest: of those in bfloat16 by this kernel, and layer by layer."""
     exact = plainly(layer, *given)
     with torch.autocast("cpu", torch.bfloat16):
         fast, plain = layer(*given), plainly(layer, *given)
@@ -158,11 +158,11 @@ def test_they_are_for_inference_of_one_type_with_weights_that_fit(monkeypatch):
 def test_the_operators_keep_their_promises_to_torch():
     layer, (x, _, turn, bias) = temporal(32, 2, 32, 4, 3, 3)
     given = nhwc(x), layer.qkv.weight, layer.out.weight
-    for call in (
+    for operator in (
         (temporal_attention.layer, (*given, bias[None], turn.cos, turn.sin)),
         (linear_attention.layer, (*given, torch.zeros(32), 2)),
     ):
-        torch.library.opcheck(*call, test_utils=("test_schema", "test_faketensor"))
+        torch.library.opcheck(*operator, test_utils=("test_schema", "test_faketensor"))
 
 
 @torch.no_grad()
