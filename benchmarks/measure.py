@@ -5,8 +5,10 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import operations
 import torch
@@ -15,6 +17,13 @@ from safetensors.torch import load_file, save_file
 from sides import SIDES
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(eq=False)
+class Kept:
+    """A tensor that is kept for the gradient."""
+
+    tensor: Tensor
 
 
 class Bench:
@@ -75,19 +84,22 @@ class Bench:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
     def saved(self) -> float:
-        """MB that a forward pass keeps for the backward one, each memory once; no parameters, and not the batch."""
+        """MB that a forward pass keeps for the backward one, each memory once; no parameters, and not the batch.
+
+        What is kept for an output that nothing comes of is freed by the end, and not counted.
+        """
         known = {_memory(tensor) for tensor in self.timed.network.state_dict().values()}
-        kept: dict[int, int] = {}
+        alive: WeakSet[Kept] = WeakSet()
 
-        def pack(tensor: Tensor) -> Tensor:
-            if _memory(tensor) not in known:
-                kept[_memory(tensor)] = tensor.untyped_storage().nbytes()
-            return tensor.detach()  # an output that holds itself would never be freed
+        def pack(tensor: Tensor) -> Kept:
+            alive.add(kept := Kept(tensor.detach()))  # an output that holds itself would never be freed
+            return kept
 
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
             output = self.timed.output()
         assert output.requires_grad
-        return sum(kept.values()) / 1e6
+        sizes = {_memory(kept.tensor): kept.tensor.untyped_storage().nbytes() for kept in alive}
+        return sum(size for memory, size in sizes.items() if memory not in known) / 1e6
 
     def flops(self) -> dict[str, float]:
         """Of convolutions and products; two for each multiplication and addition."""

@@ -29,13 +29,14 @@ class LinearSpatialAttention(nn.Module):
         x, weights = nhwc(x), (self.qkv.weight, self.out.weight)
         if linear_attention.whole_usable(x, *weights):
             return nchw(linear_attention.whole(x, *weights, self.out.bias, self.heads))
-        return nchw(self.out(attend_linearly(self.qkv(x), self.heads)))
+        qkv = self.qkv(x)
+        if linear_attention.usable(qkv):
+            return nchw(linear_attention.attended(qkv, self.heads, self.out.weight, self.out.bias))
+        return nchw(self.out(attend_linearly(qkv, self.heads)))
 
 
 def attend_linearly(qkv: Float[Tensor, "n h w c"], heads: int) -> Float[Tensor, "n h w e"]:
     """softmax(q) (softmax(k)^T v) / sqrt(d) of each frame and head."""
-    if linear_attention.usable(qkv):
-        return linear_attention.linear_attention(qkv, heads)
     q, k, v = rearrange(qkv, "n h w (three k d) -> three n k (h w) d", three=3, k=heads)
     q = q.softmax(dim=-1) * q.shape[-1] ** -0.5  # over features
     k = k.softmax(dim=-2)  # over pixels
@@ -109,10 +110,8 @@ class TemporalAttention(nn.Module):
             return nchw(temporal_attention.whole(x, *weights, bias, turn.cos, turn.sin))
         qkv = self.qkv(x)
         if temporal_attention.usable(qkv, turn.cos):
-            out = temporal_attention.attend(qkv, turn.cos, turn.sin, bias)
-        else:
-            out = among_frames(qkv, turn, bias)
-        return nchw(self.out(out))
+            return nchw(temporal_attention.attended(qkv, turn.cos, turn.sin, bias, self.out.weight))
+        return nchw(self.out(among_frames(qkv, turn, bias)))
 
 
 def among_frames(

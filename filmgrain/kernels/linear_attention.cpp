@@ -8,7 +8,7 @@
 //     dq = p (dp - sum over features of p dp),   dp = g C^T / sqrt(d)
 //     dk = s (ds - sum over features of C D),    ds = v D^T,             dv = s D
 //
-// (the sum over pixels of s ds is the sum over features of C D). So two small matrices and two numbers a feature are
+// (the sum over pixels of s ds is the sum over features of C D); out is made again there, for who has not kept it. So two small matrices and two numbers a feature are
 // all that pixels share, and all else is made of a tile of pixels while it is in the first cache.
 //
 // Memory: qkv (frames, pixels, 3, heads, d), out (frames, pixels, heads, d), both as they are stored; contexts C
@@ -262,7 +262,7 @@ INLINE void key(const float *s, const float *v, const float *turned, const float
 }
 
 template <typename T, int FIXED>
-void backward(const T *qkv, const T *g, const float *contexts, const float *logsums, T *dqkv, const Sizes &n) {
+void backward(const T *qkv, const T *g, const float *contexts, const float *logsums, T *dqkv, T *out, const Sizes &n) {
 #pragma omp parallel num_threads(n.threads)
     {
         const int d = FIXED ? FIXED : n.d, width = up_to(STEP, d), tile = TILE * width, square = width * width;
@@ -285,6 +285,8 @@ void backward(const T *qkv, const T *g, const float *contexts, const float *logs
                 read(q + t * row, row, pixels, d, width, a, NOTHING);
                 read(g + (first + t) * all + features, all, pixels, d, width, b);
                 softmax(a, pixels, width, 1 / std::sqrt(float(d)));
+                multiply<false>(a, C, c, up_to(ROWS, pixels), width, width);
+                write(c, pixels, d, width, out + (first + t) * all + features, all);
                 query(a, b, turned, c, D, pixels, d, width);
                 write(c, pixels, d, width, dq + t * row, row);
             }
@@ -313,9 +315,9 @@ void linear_attention_forward(const T *qkv, T *out, float *contexts, float *logs
 }
 
 template <typename T>
-void linear_attention_backward(const T *qkv, const T *g, const float *contexts, const float *logsums, T *dqkv,
+void linear_attention_backward(const T *qkv, const T *g, const float *contexts, const float *logsums, T *dqkv, T *out,
                                const Sizes &n) {
-    (n.d == 32 ? backward<T, 32> : backward<T, 0>)(qkv, g, contexts, logsums, dqkv, n);
+    (n.d == 32 ? backward<T, 32> : backward<T, 0>)(qkv, g, contexts, logsums, dqkv, out, n);
 }
 
 // The weights are (3 heads d, channels) and (channels, heads d), bias (channels).
@@ -334,9 +336,9 @@ EXPORT(linear_attention_forward,
        (qkv, out, contexts, logsums, {frames, pixels, heads, int(d), int(threads)}))
 
 EXPORT(linear_attention_backward,
-       (const T *qkv, const T *g, const float *contexts, const float *logsums, T *dqkv, int64_t frames, int64_t pixels,
-        int64_t heads, int64_t d, int64_t threads),
-       (qkv, g, contexts, logsums, dqkv, {frames, pixels, heads, int(d), int(threads)}))
+       (const T *qkv, const T *g, const float *contexts, const float *logsums, T *dqkv, T *out, int64_t frames,
+        int64_t pixels, int64_t heads, int64_t d, int64_t threads),
+       (qkv, g, contexts, logsums, dqkv, out, {frames, pixels, heads, int(d), int(threads)}))
 
 EXPORT(linear_layer,
        (const T *x, const T *qkv_weight, const T *out_weight, const T *bias, T *y, int64_t frames, int64_t pixels,

@@ -6,10 +6,12 @@ What is saved for the gradient is qkv alone, but for d + 1 numbers a feature and
 from typing import Any
 
 import torch
+import torch.nn.functional as nnf
 from einops import rearrange
 from torch import Tensor
 
 from . import call, panels
+from .product import gradients, product
 
 NAME = "linear_attention"
 FEWEST = 8  # frames, which threads share among them; how many threads there are must not choose the path
@@ -19,27 +21,37 @@ def usable(qkv: Tensor) -> bool:
     return call.usable(NAME, qkv)
 
 
-def linear_attention(qkv: Tensor, heads: int) -> Tensor:
-    """(n, h, w, 3 heads d) to (n, h, w, heads d): see `blocks.attention.attend_linearly`."""
-    return _forward(qkv, heads)[0]
+def attended(qkv: Tensor, heads: int, weight: Tensor, bias: Tensor) -> Tensor:
+    """`attend_linearly` of blocks/attention.py, times weight (c, heads d), plus bias (c): (n, h, w, c).
+
+    For gradients qkv is kept, but not the attention's own output, which is made again.
+    """
+    return _forward(qkv, heads, weight.to(qkv.dtype), bias.to(qkv.dtype))[0]
 
 
 @torch.library.custom_op("filmgrain::linear_attention", mutates_args=(), device_types="cpu")
-def _forward(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(qkv: Tensor, heads: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What comes out, softmax(k)^T v of each frame and head, and the log of the sum over pixels of exp(k)."""
-    out, context, logsum = _empty(qkv, heads)
-    n, h, w, _ = qkv.shape
-    sizes = n, h * w, heads, logsum.shape[-1]
-    call.call(NAME, "linear_attention_forward", qkv.dtype, qkv, out, context, logsum, *sizes)
-    return out, context, logsum
+    _, context, logsum = _empty(qkv, heads, weight, bias)
+    n, h, w, features = qkv.shape
+    out = qkv.new_empty(n, h, w, features // 3)
+    call.call(NAME, "linear_attention_forward", qkv.dtype, qkv, out, context, logsum, n, h * w, *logsum.shape[1:])
+    return product(out, weight, bias), context, logsum
 
 
 @_forward.register_fake
-def _empty(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+def _empty(qkv: Tensor, heads: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     n, h, w, features = qkv.shape
     d = features // (3 * heads)
     context = qkv.new_empty(n, heads, d, d, dtype=torch.float32)
-    return qkv.new_empty(n, h, w, heads * d), context, qkv.new_empty(n, heads, d, dtype=torch.float32)
+    return qkv.new_empty(n, h, w, len(weight)), context, qkv.new_empty(n, heads, d, dtype=torch.float32)
+
+
+def plain(qkv: Tensor, weight: Tensor, bias: Tensor, heads: int) -> Tensor:
+    """The same in plain PyTorch."""
+    q, k, v = rearrange(qkv, "n h w (three k d) -> three n k (h w) d", three=3, k=heads)
+    out = q.softmax(dim=-1) * q.shape[-1] ** -0.5 @ (k.softmax(dim=-2).mT @ v)
+    return nnf.linear(rearrange(out, "n k (h w) d -> n h w (k d)", h=qkv.shape[1]), weight, bias)
 
 
 def whole_usable(x: Tensor, qkv: Tensor, out: Tensor) -> bool:
@@ -73,42 +85,36 @@ def _(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, heads: int) -> Tensor:
 
 
 @torch.library.custom_op("filmgrain::linear_attention_backward", mutates_args=(), device_types="cpu")
-def _backward(qkv: Tensor, g: Tensor, context: Tensor, logsum: Tensor) -> Tensor:
-    dqkv = torch.empty_like(qkv)
+def _backward(
+    dy: Tensor, qkv: Tensor, weight: Tensor, context: Tensor, logsum: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of qkv, weight and bias."""
+    dout, dqkv = product(dy, weight.mT.contiguous()), torch.empty_like(qkv)
+    out = torch.empty_like(dout)
     n, h, w, _ = qkv.shape
-    sizes = n, h * w, *logsum.shape[1:]
-    call.call(NAME, "linear_attention_backward", qkv.dtype, qkv, g, context, logsum, dqkv, *sizes)
-    return dqkv
+    given = qkv, dout, context, logsum, dqkv, out
+    call.call(NAME, "linear_attention_backward", qkv.dtype, *given, n, h * w, *logsum.shape[1:])
+    return dqkv, *gradients(dy, out, weight)
 
 
 @_backward.register_fake
-def _(qkv: Tensor, g: Tensor, context: Tensor, logsum: Tensor) -> Tensor:
-    return torch.empty_like(qkv)
+def _(dy: Tensor, qkv: Tensor, weight: Tensor, context: Tensor, logsum: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(qkv), torch.empty_like(weight), weight.new_empty(len(weight))
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    qkv, ctx.heads = inputs
+def _save(ctx: Any, inputs: tuple[Tensor, int, Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    qkv, ctx.heads, weight, bias = inputs
     ctx.mark_non_differentiable(*output[1:])
-    ctx.save_for_backward(qkv, *output[1:])
+    ctx.save_for_backward(qkv, weight, bias, *output[1:])
 
 
-def _gradient(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor, None]:
-    qkv, context, logsum = ctx.saved_tensors
-    if torch.is_grad_enabled():  # for second derivatives
-        return plain_gradient(qkv, g, ctx.heads), None
-    return _backward(qkv, g.contiguous(), context, logsum), None
+def _gradients(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    qkv, weight, bias, context, logsum = ctx.saved_tensors
+    if torch.is_grad_enabled():  # these gradients are to be differentiated in their turn
+        dqkv, dweight, dbias = call.gradients(plain, (qkv, weight, bias), (ctx.heads,), dy)
+    else:
+        dqkv, dweight, dbias = _backward(dy.contiguous(), qkv, weight, context, logsum)
+    return dqkv, None, dweight, dbias
 
 
-_forward.register_autograd(_gradient, setup_context=_save)
-
-
-def plain_gradient(qkv: Tensor, g: Tensor, heads: int) -> Tensor:
-    """The gradient of qkv, made of what can be differentiated again; linear_attention.cpp has the formulas."""
-    q, k, v = rearrange(qkv, "n h w (three k d) -> three n k (h w) d", three=3, k=heads)
-    g = rearrange(g, "n h w (k d) -> n k (h w) d", k=heads) * q.shape[-1] ** -0.5
-    p, s = q.softmax(dim=-1), k.softmax(dim=-2)
-    d_context = p.mT @ g
-    dp, ds = g @ (s.mT @ v).mT, v @ d_context.mT
-    dq = p * (dp - (p * dp).sum(dim=-1, keepdim=True))
-    dk = s * (ds - (s * ds).sum(dim=-2, keepdim=True))
-    return rearrange([dq, dk, s @ d_context], "three n k (h w) d -> n h w (three k d)", h=qkv.shape[1])
+_forward.register_autograd(_gradients, setup_context=_save)

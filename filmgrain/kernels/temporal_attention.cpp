@@ -214,13 +214,16 @@ void layer(const T *x, const Panels<T> &to_qkv, const Panels<T> &to_y, const Sha
 }
 
 template <typename T>
-void backward(const T *grad, const T *qkv, const Shared &shared, T *grad_qkv, float *partial, const Shape &s,
+void backward(const T *grad, const T *qkv, const Shared &shared, T *grad_qkv, T *out, float *partial, const Shape &s,
               int64_t threads) {
     const int64_t row = s.row(), stride = s.pixels * row;
     for_tiles(s, threads, [&](int64_t sample, int64_t part, int64_t pixel, int64_t head, Tile &tile) {
         const int64_t first = sample * s.frames * s.pixels + pixel, place = first * 3 * row + head * s.width;
         tile.weigh(qkv + place, 3 * stride, 3 * row, shared.bias_of(sample, head, s), shared, s);
         gather(grad + first * row + head * s.width, stride, row, s, tile.slope);
+
+        product<true>(tile.result, tile.weights, s.queries, tile.v, s.f, s.f, s.columns);
+        scatter(tile.result, s, out + first * row + head * s.width, stride, row);
 
         product<false>(tile.result, tile.weights, s.queries, tile.slope, s.f, s.f, s.columns);
         scatter(tile.result, s, grad_qkv + place + 2 * row, 3 * stride, 3 * row);  // of v
@@ -265,12 +268,12 @@ void temporal_layer(const T *x, const T *qkv_weight, const T *out_weight, const 
     layer(x, to_qkv, to_y, Shared(bias, cos, sin, s), y, s, threads);
 }
 
-// The gradients of qkv, and of bias: zeros that are added to.
+// The gradients of qkv, and of bias: zeros that are added to. And out again, for who has not kept it.
 template <typename T>
 void temporal_attention_backward(const T *grad, const T *qkv, const float *bias, const float *cos, const float *sin,
-                                 T *grad_qkv, float *grad_bias, const Shape &s, int64_t threads) {
+                                 T *grad_qkv, float *grad_bias, T *out, const Shape &s, int64_t threads) {
     Buffer partial(s.samples * s.parts() * s.heads * s.f * s.queries);
-    backward(grad, qkv, Shared(bias, cos, sin, s), grad_qkv, partial.next, s, threads);
+    backward(grad, qkv, Shared(bias, cos, sin, s), grad_qkv, out, partial.next, s, threads);
     add_parts(partial.next, grad_bias, s);
 }
 
@@ -282,9 +285,9 @@ EXPORT(temporal_attention,
        (qkv, bias, cos, sin, out, {samples, frames, pixels, heads, width, biases}, threads))
 EXPORT(temporal_attention_backward,
        (const T *grad, const T *qkv, const float *bias, const float *cos, const float *sin, T *grad_qkv,
-        float *grad_bias, int64_t samples, int64_t frames, int64_t pixels, int64_t heads, int64_t width, int64_t biases,
-        int64_t threads),
-       (grad, qkv, bias, cos, sin, grad_qkv, grad_bias, {samples, frames, pixels, heads, width, biases}, threads))
+        float *grad_bias, T *out, int64_t samples, int64_t frames, int64_t pixels, int64_t heads, int64_t width,
+        int64_t biases, int64_t threads),
+       (grad, qkv, bias, cos, sin, grad_qkv, grad_bias, out, {samples, frames, pixels, heads, width, biases}, threads))
 
 EXPORT(temporal_layer,
        (const T *x, const T *qkv_weight, const T *out_weight, const float *bias, const float *cos, const float *sin,

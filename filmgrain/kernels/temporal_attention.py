@@ -1,4 +1,4 @@
-"""Attention among frames, a pixel at a time, in one pass over qkv where the features lie. It saves qkv and bias alone.
+"""Attention among frames, a pixel at a time, in one pass over qkv where the features lie. It keeps qkv and bias alone.
 
 `among_frames` of blocks/attention.py is the same with the copies that bring the frames of a pixel together.
 """
@@ -6,10 +6,12 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as nnf
 from einops import rearrange
 from torch import Tensor
 
 from . import call, panels
+from .product import gradients, product
 
 NAME = "temporal_attention"
 MOST_FRAMES, MOST_FEATURES = 64, 128  # of a clip, of a head
@@ -20,35 +22,36 @@ def usable(qkv: Tensor, cos: Tensor) -> bool:
     return frames <= MOST_FRAMES and features <= MOST_FEATURES and call.usable(NAME, qkv)
 
 
-def attend(qkv: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
+def attended(qkv: Tensor, cos: Tensor, sin: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d) + bias) v of each pixel, with pairs of features of q and k turned by cos and sin (f, d).
 
-    qkv: (b f, h, w, 3 k d) for k heads of d features. bias: (k, f, f), or (b, k, f, f). Returns (b f, h, w, k d).
+    qkv: (b f, h, w, 3 k d) for k heads of d features. bias: (k, f, f), or (b, k, f, f). Returns it times weight
+    (c, k d): (b f, h, w, c). For gradients qkv is kept, but not the attention's own output, which is made again.
     """
     bias = bias if bias.ndim == 4 else bias[None]
-    return temporal_attention(qkv, bias.float(), cos.float(), sin.float())
+    return temporal_attention(qkv, bias.float(), cos.float(), sin.float(), weight.to(qkv.dtype))
 
 
 @torch.library.custom_op("filmgrain::temporal_attention", mutates_args=(), device_types="cpu")
-def temporal_attention(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def temporal_attention(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor, weight: Tensor) -> Tensor:
     """bias is (1 or b, k, f, f); it, cos and sin are in float32."""
     _check(qkv, bias, cos, sin)
-    out = _like_out(qkv, bias, cos, sin)
     if len(cos) == 1:  # a single frame has all the weight
-        return out.copy_(qkv[..., -out.shape[-1] :])
+        return product(qkv[..., -weight.shape[1] :], weight)
+    out = qkv.new_empty(*qkv.shape[:-1], weight.shape[1])
     given = [x.contiguous() for x in (qkv, bias, cos, sin)]
     call.call(NAME, "temporal_attention", qkv.dtype, *given, out, *_sizes(qkv, bias, cos))
-    return out
+    return product(out, weight)
 
 
-def plain(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def plain(qkv: Tensor, bias: Tensor, weight: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """The same in plain PyTorch."""
     heads, frames = bias.shape[1:3]
     parts = rearrange(qkv, "(b f) h w (three k d) -> three h w b k f d", three=3, k=heads, f=frames)
     q, k, v = parts.to(bias.dtype)
     q, k = (x * cos + torch.stack([-x[..., 1::2], x[..., ::2]], dim=-1).flatten(-2) * sin for x in (q, k))
     weights = (q @ k.mT * q.shape[-1] ** -0.5 + bias).softmax(dim=-1)
-    return rearrange(weights @ v, "h w b k f d -> (b f) h w (k d)").to(qkv.dtype)
+    return nnf.linear(rearrange(weights @ v, "h w b k f d -> (b f) h w (k d)").to(qkv.dtype), weight)
 
 
 def whole_usable(x: Tensor, qkv: Tensor, out: Tensor, cos: Tensor) -> bool:
@@ -57,7 +60,7 @@ def whole_usable(x: Tensor, qkv: Tensor, out: Tensor, cos: Tensor) -> bool:
 
 
 def whole(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """The whole layer, for inference: x (b f, h, w, c) times qkv (3 k d, c), `attend`, times out (c, k d).
+    """The whole layer, for inference: x (b f, h, w, c) times qkv (3 k d, c), attention, times out (c, k d).
 
     The queries, keys and values, many times as large as x, are never all in memory. All sums are in float32.
     """
@@ -79,15 +82,21 @@ def layer(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: T
 
 
 @torch.library.custom_op("filmgrain::temporal_attention_backward", mutates_args=(), device_types="cpu")
-def _backward(dy: Tensor, qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+def _backward(
+    dy: Tensor, qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of qkv, bias and weight."""
     _check(qkv, bias, cos, sin)
-    made = torch.empty_like(qkv, memory_format=torch.contiguous_format), bias.new_zeros(bias.shape)
+    dout, dqkv, dbias = product(dy, weight.mT.contiguous()), torch.empty_like(qkv), bias.new_zeros(bias.shape)
+    features = dout.shape[-1]
     if len(cos) == 1:
-        made[0].zero_()[..., -dy.shape[-1] :] = dy
-        return made
-    given = [x.contiguous() for x in (dy, qkv, bias, cos, sin)]
-    call.call(NAME, "temporal_attention_backward", qkv.dtype, *given, *made, *_sizes(qkv, bias, cos))
-    return made
+        out = qkv[..., -features:]
+        dqkv.zero_()[..., -features:] = dout
+    else:
+        out = torch.empty_like(dout)
+        given = [x.contiguous() for x in (dout, qkv, bias, cos, sin)]
+        call.call(NAME, "temporal_attention_backward", qkv.dtype, *given, dqkv, dbias, out, *_sizes(qkv, bias, cos))
+    return dqkv, dbias, gradients(dy, out, weight)[0]
 
 
 def _check(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> None:
@@ -111,8 +120,8 @@ def _sizes(qkv: Tensor, bias: Tensor, cos: Tensor) -> tuple[int, ...]:
 
 
 @temporal_attention.register_fake
-def _like_out(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    return qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
+def _(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor, weight: Tensor) -> Tensor:
+    return qkv.new_empty(*qkv.shape[:-1], len(weight))
 
 
 @layer.register_fake
@@ -121,8 +130,8 @@ def _(x: Tensor, qkv: Tensor, out: Tensor, bias: Tensor, cos: Tensor, sin: Tenso
 
 
 @_backward.register_fake
-def _(dy: Tensor, qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(qkv, memory_format=torch.contiguous_format), bias.new_empty(bias.shape)
+def _(dy: Tensor, qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(qkv), bias.new_empty(bias.shape), torch.empty_like(weight)
 
 
 def _save(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -130,10 +139,12 @@ def _save(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
 
 
 def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    qkv, bias, cos, sin = ctx.saved_tensors
+    qkv, bias, cos, sin, weight = ctx.saved_tensors
     if torch.is_grad_enabled():  # these gradients are to be differentiated in their turn
-        return *call.gradients(plain, (qkv, bias), (cos, sin), dy), None, None
-    return *_backward(dy, qkv, bias, cos, sin), None, None
+        dqkv, dbias, dweight = call.gradients(plain, (qkv, bias, weight), (cos, sin), dy)
+    else:
+        dqkv, dbias, dweight = _backward(dy.contiguous(), qkv, bias, cos, sin, weight)
+    return dqkv, dbias, None, None, dweight
 
 
 temporal_attention.register_autograd(_gradients, setup_context=_save)

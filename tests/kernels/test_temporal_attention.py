@@ -39,8 +39,9 @@ def derivatives(attend, qkv, turn, bias, grad):
 
 
 def by_kernel(qkv, turn, bias):
+    """Its product with weights of 1 changes nothing."""
     assert usable(qkv, turn.cos)
-    return temporal_attention.attend(qkv, turn.cos, turn.sin, bias)
+    return temporal_attention.attended(qkv, turn.cos, turn.sin, bias, torch.eye(qkv.shape[-1] // 3))
 
 
 @pytest.mark.parametrize("per_clip", [False, True], ids=["one bias", "a bias a clip"])
@@ -74,6 +75,15 @@ def test_what_is_not_finite_stays_where_it_is():
     qkv.data[0, 0, 1] = torch.nan
     lost = by_kernel(qkv, turn, bias).isnan()
     assert lost[:3, 0, 1].all() and lost.sum() == lost[:3, 0, 1].numel()
+
+
+def test_it_saves_little_but_its_input():
+    """Its output, a third as large, is made again."""
+    qkv, turn, bias, _ = arguments(1, 8, 16, 16, 2, 32)
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x):
+        by_kernel(qkv, turn, bias)
+    assert qkv.numel() in saved and sum(saved) < 1.05 * qkv.numel()
 
 
 def test_second_derivatives_are_those_of_the_plain_path():
@@ -115,9 +125,10 @@ def test_the_bytes_do_not_depend_on_threads(dtype):
 
 def test_torch_finds_no_fault_with_the_operation():
     qkv, turn, bias, _ = arguments(1, 3, 1, 2, 2, 8)
+    weight = torch.randn(5, 16, requires_grad=True)
     checks = "test_schema", "test_autograd_registration", "test_faketensor"  # the fourth, of compilation, takes seconds
     torch.library.opcheck(
-        temporal_attention.temporal_attention, (qkv, bias[None], turn.cos, turn.sin), test_utils=checks
+        temporal_attention.temporal_attention, (qkv, bias[None], turn.cos, turn.sin, weight), test_utils=checks
     )
 
 
@@ -125,7 +136,7 @@ def test_what_does_not_fit_is_refused():
     qkv, turn, bias, _ = arguments(2, 4, 3, 2, 2, 32)
     for wrong in ((qkv[1:], bias), (qkv[..., 3:], bias), (qkv, bias[..., 1:]), (qkv, bias.expand(3, -1, -1, -1))):
         with pytest.raises(ValueError, match="do not fit"):
-            temporal_attention.attend(wrong[0], turn.cos, turn.sin, wrong[1])
+            temporal_attention.attended(wrong[0], turn.cos, turn.sin, wrong[1], torch.eye(64))
 
 
 @pytest.mark.parametrize(
@@ -157,12 +168,27 @@ def layer_and_arguments(frames=4):
 def test_the_layer_takes_the_kernel_where_it_can(monkeypatch):
     layer, given = layer_and_arguments()
     calls = []
-    attend = temporal_attention.attend
-    monkeypatch.setattr(temporal_attention, "attend", lambda *a: calls.append(a) or attend(*a))
+    attended = temporal_attention.attended
+    monkeypatch.setattr(temporal_attention, "attended", lambda *a: calls.append(a) or attended(*a))
     fast = layer(*given)
     assert len(calls) == 1 and fast.is_contiguous(memory_format=torch.channels_last)
     monkeypatch.setattr(temporal_attention, "usable", lambda *_: False)
     assert torch.allclose(layer(*given), fast, atol=1e-6) and len(calls) == 1
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradients_of_the_layer_are_those_without_it(plainly, dtype, frames):
+    layer, given = layer_and_arguments(frames)
+
+    def gradients():
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            y = layer(*given)
+        return y, *torch.autograd.grad(y.float().square().sum(), list(layer.parameters()))
+
+    for fast, plain in zip(gradients(), plainly(gradients), strict=True):
+        bound = 1e-5 if dtype == torch.float32 else 0.02
+        assert fast.dtype == plain.dtype and (fast - plain).abs().max() <= bound * plain.abs().max()
 
 
 def test_forward_mode_and_vmap_take_the_plain_path():
