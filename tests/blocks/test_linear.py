@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from filmgrain.blocks.linear import MANY, Linear
+from filmgrain.blocks.linear import Linear
+from filmgrain.kernels.product import MANY
 
 
 def layers(inputs: int, outputs: int, bias: bool) -> tuple[nn.Linear, Linear]:
