@@ -9,6 +9,7 @@ from filmgrain.blocks.layout import nhwc
 from filmgrain.kernels import build, call, linear_attention, panels, temporal_attention
 
 pytestmark = pytest.mark.usefixtures("kernels")
+multiplies_bfloat16 = call.multiplies_bfloat16.__wrapped__  # without its memory, and before it is replaced below
 # channels, heads, features of a head, frames, height, width: parts of panels and of tiles, one of them and many
 SIZES = [
     (32, 2, 32, 2, 1, 1),
@@ -152,6 +153,16 @@ def test_they_are_for_inference_of_one_type_with_weights_that_fit(monkeypatch):
             assert not panels.usable(*given)
         with torch.autocast("cpu", torch.float16):
             assert not panels.usable(*given)
+
+
+def test_of_a_processor_that_says_nothing_nothing_is_expected(monkeypatch, tmp_path):
+    """As on other systems than Linux."""
+    monkeypatch.setattr(build, "ABOUT", tmp_path / "missing")
+    assert build.processor() == b"" and not multiplies_bfloat16()
+    for features, fast in (("avx512_bf16", True), ("avx512f", False), ("avx512_bf16 amx_bf16", False)):
+        (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {features} sse\n")
+        monkeypatch.setattr(build, "ABOUT", tmp_path / "cpuinfo")
+        assert multiplies_bfloat16() == fast
 
 
 @torch.no_grad()
