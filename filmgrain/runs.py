@@ -156,7 +156,8 @@ def _rehearse(recipe: Recipe, data: dict[str, Dataset], folder: Path) -> None:
     levels = sample.grid_of(model.schedule).tolist()[:-1]
     if len(levels) > 2:
         sample = replace(sample, levels=(levels[0], levels[len(levels) // 2]))
-    config = replace(recipe.task, previews=1, validation=min(1, recipe.task.validation))
+    few = {name: 1 for name in ("previews", "validation") if getattr(recipe.task, name, 0) > 1}
+    config = replace(recipe.task, **few)
     task = task_of(replace(recipe, task=config, sample=sample), model, data["held_out"])
     with TemporaryDirectory(prefix=f"{fsio.TEMPORARY}rehearsal-", dir=folder.parent) as drawn:
         try:

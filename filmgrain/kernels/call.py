@@ -64,9 +64,13 @@ def wide() -> bool:
 
 
 @constant
-@cache
 def multiplies_bfloat16() -> bool:
     """Whether the processor has AVX-512 for pairs of bfloat16; with AMX, PyTorch's own products are for it."""
+    return _multiplies_bfloat16()
+
+
+@cache
+def _multiplies_bfloat16() -> bool:
     features = processor().split()
     return b"avx512_bf16" in features and b"amx_bf16" not in features
 

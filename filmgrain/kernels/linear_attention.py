@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from . import call, panels
-from .product import gradients, product
+from .product import as_given, gradients
 
 NAME = "linear_attention"
 FEWEST = 8  # frames, which threads share among them; how many threads there are must not choose the path
@@ -36,7 +36,7 @@ def _forward(qkv: Tensor, heads: int, weight: Tensor, bias: Tensor) -> tuple[Ten
     n, h, w, features = qkv.shape
     out = qkv.new_empty(n, h, w, features // 3)
     call.call(NAME, "linear_attention_forward", qkv.dtype, qkv, out, context, logsum, n, h * w, *logsum.shape[1:])
-    return product(out, weight, bias), context, logsum
+    return as_given(out, weight, bias), context, logsum
 
 
 @_forward.register_fake
@@ -89,7 +89,7 @@ def _backward(
     dy: Tensor, qkv: Tensor, weight: Tensor, context: Tensor, logsum: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of qkv, weight and bias."""
-    dout, dqkv = product(dy, weight.mT.contiguous()), torch.empty_like(qkv)
+    dout, dqkv = as_given(dy, weight.mT.contiguous()), torch.empty_like(qkv)
     out = torch.empty_like(dout)
     n, h, w, _ = qkv.shape
     given = qkv, dout, context, logsum, dqkv, out

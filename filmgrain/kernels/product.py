@@ -19,6 +19,13 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], len(weight))
 
 
+def as_given(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The product in the type of x and weight, whatever autocast would have: kernels rely on it."""
+    with torch.autocast("cpu", enabled=False):
+        return product(x, weight, bias)
+
+
+@torch.autocast("cpu", enabled=False)
 def gradients(dy: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Of weight and of bias, from that of the product."""
     dbias = dy.flatten(0, -2).sum(0)

@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from . import call, panels
-from .product import gradients, product
+from .product import as_given, gradients
 
 NAME = "temporal_attention"
 MOST_FRAMES, MOST_FEATURES = 64, 128  # of a clip, of a head
@@ -37,11 +37,11 @@ def temporal_attention(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor, weig
     """bias is (1 or b, k, f, f); it, cos and sin are in float32."""
     _check(qkv, bias, cos, sin)
     if len(cos) == 1:  # a single frame has all the weight
-        return product(qkv[..., -weight.shape[1] :], weight)
+        return as_given(qkv[..., -weight.shape[1] :], weight)
     out = qkv.new_empty(*qkv.shape[:-1], weight.shape[1])
     given = [x.contiguous() for x in (qkv, bias, cos, sin)]
     call.call(NAME, "temporal_attention", qkv.dtype, *given, out, *_sizes(qkv, bias, cos))
-    return product(out, weight)
+    return as_given(out, weight)
 
 
 def plain(qkv: Tensor, bias: Tensor, weight: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of qkv, bias and weight."""
     _check(qkv, bias, cos, sin)
-    dout, dqkv, dbias = product(dy, weight.mT.contiguous()), torch.empty_like(qkv), bias.new_zeros(bias.shape)
+    dout, dqkv, dbias = as_given(dy, weight.mT.contiguous()), torch.empty_like(qkv), bias.new_zeros(bias.shape)
     features = dout.shape[-1]
     if len(cos) == 1:
         out = qkv[..., -features:]

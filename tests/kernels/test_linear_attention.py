@@ -151,6 +151,18 @@ def test_the_layer_is_the_same_with_it_and_without(monkeypatch, dtype):
         assert torch.allclose(mine.float(), plain.float(), atol=scale * (1e-6 if dtype == torch.float32 else 0.02))
 
 
+@pytest.mark.parametrize("lower", [torch.bfloat16, torch.float16])
+def test_backward_may_run_under_autocast_where_forward_did_not(lower):
+    torch.manual_seed(0)
+    layer, x = LinearSpatialAttention(12, 2, 32), torch.randn(3, 12, 6, 7).to(memory_format=torch.channels_last)
+    parameters = list(layer.parameters())
+    expected = torch.autograd.grad(layer(x).square().sum(), parameters)
+    loss = layer(x).square().sum()
+    with torch.autocast("cpu", lower):
+        found = torch.autograd.grad(loss, parameters)
+    assert all((a - b).abs().max() <= 0.02 * b.abs().max() for a, b in zip(found, expected, strict=True))
+
+
 def walked(node):
     """Every function of a graph, from its end to its leaves."""
     yield node

@@ -191,6 +191,17 @@ def test_the_gradients_of_the_layer_are_those_without_it(plainly, dtype, frames)
         assert fast.dtype == plain.dtype and (fast - plain).abs().max() <= bound * plain.abs().max()
 
 
+@pytest.mark.parametrize("frames", [1, 4])
+def test_backward_may_run_under_autocast_where_forward_did_not(frames):
+    layer, given = layer_and_arguments(frames)
+    parameters = list(layer.parameters())
+    expected = torch.autograd.grad(layer(*given).square().sum(), parameters)
+    loss = layer(*given).square().sum()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = torch.autograd.grad(loss, parameters)
+    assert all((a - b).abs().max() <= 0.02 * b.abs().max() for a, b in zip(found, expected, strict=True))
+
+
 def test_forward_mode_and_vmap_take_the_plain_path():
     layer, (x, *context) = layer_and_arguments()
     along = torch.randn_like(x)

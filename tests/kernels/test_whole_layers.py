@@ -9,7 +9,7 @@ from filmgrain.blocks.layout import nhwc
 from filmgrain.kernels import build, call, linear_attention, panels, temporal_attention
 
 pytestmark = pytest.mark.usefixtures("kernels")
-multiplies_bfloat16 = call.multiplies_bfloat16.__wrapped__  # without its memory, and before it is replaced below
+multiplies_bfloat16 = call._multiplies_bfloat16.__wrapped__  # without its memory
 # channels, heads, features of a head, frames, height, width: parts of panels and of tiles, one of them and many
 SIZES = [
     (32, 2, 32, 2, 1, 1),
@@ -123,6 +123,20 @@ def test_they_are_compiled_into_one_graph(called):
 
     y = torch.compile(f, backend="aot_eager", fullgraph=True)(x)
     assert called == ["linear_layer", "temporal_layer"] and torch.equal(y, f(x))
+
+
+@torch.no_grad()
+def test_in_bfloat16_they_are_compiled_as_they_are_used(monkeypatch):
+    """With the real question of what the processor can do."""
+    monkeypatch.undo()
+    layer, (x,) = linear(32, 2, 32, 8, 3, 3)
+    x, *weights = nhwc(x), layer.qkv.weight, layer.out.weight
+
+    def f(x):
+        return linear_attention.whole(x, *weights, layer.out.bias, 2) if panels.usable(x, *weights) else x + 1
+
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(torch.compile(f, backend="aot_eager", fullgraph=True)(x), f(x))
 
 
 @torch.no_grad()
