@@ -8,8 +8,9 @@
 //     dq = p (dp - sum over features of p dp),   dp = g C^T / sqrt(d)
 //     dk = s (ds - sum over features of C D),    ds = v D^T,             dv = s D
 //
-// (the sum over pixels of s ds is the sum over features of C D); out is made again there, for who has not kept it. So two small matrices and two numbers a feature are
-// all that pixels share, and all else is made of a tile of pixels while it is in the first cache.
+// (the sum over pixels of s ds is the sum over features of C D); out is made again there, for who has not kept it. So two
+// small matrices and two numbers a feature are all that pixels share, and all else is made of a tile of pixels while it
+// is in the first cache.
 //
 // Memory: qkv (frames, pixels, 3, heads, d), out (frames, pixels, heads, d), both as they are stored; contexts C
 // (frames, heads, d, d) and logsums, log of the sum over pixels of exp(k) (frames, heads, d), in float32.

@@ -1,6 +1,6 @@
 """Linear attention among the pixels of a frame as an operator: linear_attention.cpp, and its gradient.
 
-What is saved for the gradient is qkv alone, but for d + 1 numbers a feature and frame.
+What is saved for the gradient is qkv alone, but for weights and d + 1 numbers a feature and frame.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from . import call, panels
-from .product import as_given, gradients
+from .product import as_given, gradient
 
 NAME = "linear_attention"
 FEWEST = 8  # frames, which threads share among them; how many threads there are must not choose the path
@@ -94,7 +94,7 @@ def _backward(
     n, h, w, _ = qkv.shape
     given = qkv, dout, context, logsum, dqkv, out
     call.call(NAME, "linear_attention_backward", qkv.dtype, *given, n, h * w, *logsum.shape[1:])
-    return dqkv, *gradients(dy, out, weight)
+    return dqkv, gradient(dy, out, weight), dy.flatten(0, -2).sum(0)
 
 
 @_backward.register_fake

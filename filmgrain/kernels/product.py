@@ -26,16 +26,15 @@ def as_given(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 @torch.autocast("cpu", enabled=False)
-def gradients(dy: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Of weight and of bias, from that of the product."""
-    dbias = dy.flatten(0, -2).sum(0)
+def gradient(dy: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Of weight, from that of the product."""
     if not _convolves(x):
-        return dy.flatten(0, -2).mT @ x.flatten(0, -2), dbias
+        return dy.flatten(0, -2).mT @ x.flatten(0, -2)
     single = [1, 1], [0, 0], [1, 1], False, [0, 0], 1  # pixels: stride, padding, dilation, not transposed, one group
     _, dweight, _ = torch.ops.aten.convolution_backward(
         _line(dy), _line(x), weight[:, :, None, None], None, *single, [False, True, False]
     )
-    return dweight[:, :, 0, 0], dbias
+    return dweight[:, :, 0, 0]
 
 
 def _convolves(x: Tensor) -> bool:

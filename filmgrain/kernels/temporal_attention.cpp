@@ -260,7 +260,7 @@ void temporal_attention(const T *qkv, const float *bias, const float *cos, const
     forward(qkv, Shared(bias, cos, sin, s), out, s, threads);
 }
 
-// x and y are [samples, frames, pixels, channels]; the weights are (3 heads width, channels) and (channels, heads width).
+// x and y are [samples, frames, pixels, channels], the weights (3 heads width, channels) and (channels, heads width).
 template <typename T>
 void temporal_layer(const T *x, const T *qkv_weight, const T *out_weight, const float *bias, const float *cos,
                     const float *sin, T *y, const Shape &s, int64_t channels, int64_t threads) {

@@ -1,4 +1,4 @@
-"""Attention among frames, a pixel at a time, in one pass over qkv where the features lie. It keeps qkv and bias alone.
+"""Attention among frames, a pixel at a time, in one pass over qkv where the features lie. It keeps qkv, bias and weight.
 
 `among_frames` of blocks/attention.py is the same with the copies that bring the frames of a pixel together.
 """
@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from . import call, panels
-from .product import as_given, gradients
+from .product import as_given, gradient
 
 NAME = "temporal_attention"
 MOST_FRAMES, MOST_FEATURES = 64, 128  # of a clip, of a head
@@ -96,7 +96,7 @@ def _backward(
         out = torch.empty_like(dout)
         given = [x.contiguous() for x in (dout, qkv, bias, cos, sin)]
         call.call(NAME, "temporal_attention_backward", qkv.dtype, *given, dqkv, dbias, out, *_sizes(qkv, bias, cos))
-    return dqkv, dbias, gradients(dy, out, weight)[0]
+    return dqkv, dbias, gradient(dy, out, weight)
 
 
 def _check(qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> None:
