@@ -1,4 +1,4 @@
-"""Attention among frames, a pixel at a time, in one pass over qkv where the features lie. It keeps qkv, bias and weight.
+"""Attention among frames, a pixel at a time, in one pass over qkv where features lie. It keeps qkv, bias and weight.
 
 `among_frames` of blocks/attention.py is the same with the copies that bring the frames of a pixel together.
 """
